@@ -1,0 +1,41 @@
+"""What can go wrong inside the cache.
+
+CacheError
+├── StoreError
+│   ├── StoreUnavailable    the store cannot be reached, or not in time
+│   └── StoreRefused        it answered, but would not do it (full, read-only, all connections in use)
+├── Unkeyable               a key's inputs are not plain JSON
+├── Undecodable             a stored value is not one of our entries
+└── NotStored               only a stored result was asked for, and there is none
+"""
+
+
+class CacheError(Exception):
+    """The cache could not do what was asked."""
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or (self.__doc__ or "").strip())
+
+
+class StoreError(CacheError):
+    """The store failed."""
+
+
+class StoreUnavailable(StoreError):
+    """The store cannot be reached, or does not answer in time."""
+
+
+class StoreRefused(StoreError):
+    """The store answered, but would not do it."""
+
+
+class Unkeyable(CacheError):
+    """The inputs are not plain JSON values."""
+
+
+class Undecodable(CacheError):
+    """The stored value is not an entry of this schema."""
+
+
+class NotStored(CacheError):
+    """Only a stored result was asked for, and there is none."""

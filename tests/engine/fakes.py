@@ -1,0 +1,191 @@
+"""What the engine's tests stand on: a time that is set, a source of knowledge, a store that can fail."""
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any, TypeVar
+
+from cachemgmt.engine.cache import Cache
+from cachemgmt.engine.clock import CLOCK_NAME, Flush, FlushKind, Knowledge
+from cachemgmt.engine.errors import StoreError
+from cachemgmt.engine.flight import Flight, Flights
+from cachemgmt.engine.freshness import Directives
+from cachemgmt.engine.key import Key
+from cachemgmt.engine.memory_store import MemoryStore
+from cachemgmt.engine.results import Made, Outcome, Visit
+from cachemgmt.engine.store import Store
+
+T = TypeVar("T")
+WITHIN_S = 30.0
+"""For how long a test waits for another thread before it fails."""
+
+
+class FakeTime:
+    """A time in seconds that stands still until a test moves it."""
+
+    def __init__(self, at: float = 1_700_000_000.0) -> None:
+        self.at = at
+
+    def __call__(self) -> float:
+        return self.at
+
+    def advance(self, seconds: float) -> None:
+        self.at += seconds
+
+
+class FakeSource:
+    """A `KnowledgeSource` whose database is `truth`: it loads that only when asked for something newer."""
+
+    def __init__(self, **truth: Any) -> None:
+        self.truth = Knowledge(**truth)
+        self.loads = 0
+        self.is_database_out = False
+        self._seen = self.truth
+
+    def known(self, at_least: int | None = None) -> Knowledge:
+        if at_least is not None and at_least > self._seen.clock:
+            if self.is_database_out:
+                return replace(self._seen, is_on=False)
+            self.loads += 1
+            self._seen = self.truth
+        return self._seen
+
+    def decide(self, store: Store | None = None, **changes: Any) -> None:
+        """Change the truth and raise its clock; `store` is told, where one is given."""
+        self.truth = replace(self.truth, clock=self.truth.clock + 1, **changes)
+        if store is not None:
+            store.raise_number(CLOCK_NAME, self.truth.clock)
+
+    def flush(self, store: Store | None = None, kind: FlushKind = "all", match: str = "") -> None:
+        """Flush, as an operator in another process does."""
+        flushed = Flush(clock=self.truth.clock + 1, kind=kind, match=match)
+        self.decide(store, flushes=(*self.truth.flushes, flushed))
+
+
+class StagedStore(MemoryStore):
+    """A memory store that fails when told to, and lets a test step in right after a read."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.fails: dict[str, StoreError] = {}
+        self.after_read: Callable[[], object] | None = None
+        self.asked: list[list[str]] = []
+        """The names of each read, the clock's left out."""
+
+    def _may_fail(self, method: str) -> None:
+        if method in self.fails:
+            raise self.fails[method]
+
+    def get_many(self, names: Sequence[str]) -> list[bytes | None]:
+        self._may_fail("get_many")
+        self.asked.append([name for name in names if name != CLOCK_NAME])
+        found = super().get_many(names)
+        step_in, self.after_read = self.after_read, None
+        if step_in is not None:
+            step_in()
+        return found
+
+    def set(self, name: str, value: bytes, ttl_s: float) -> None:
+        self._may_fail("set")
+        super().set(name, value, ttl_s)
+
+    def delete(self, names: Sequence[str]) -> int:
+        self._may_fail("delete")
+        return super().delete(names)
+
+
+class WatchedFlights(Flights[T]):
+    """Flights that tell how many callers have joined: from then on each of them leads or waits."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._joined = threading.Semaphore(0)
+
+    def join(self, key: str) -> tuple[Flight[T], bool]:
+        joined = super().join(key)
+        self._joined.release()
+        return joined
+
+    def await_joined(self, count: int) -> None:
+        """Wait until `count` more callers have joined a flight."""
+        for _ in range(count):
+            assert self._joined.acquire(timeout=WITHIN_S), "too few callers came"
+
+
+class Threads:
+    """Runs calls in threads of their own. Leaving the block waits for all of them."""
+
+    def __init__(self, most: int = 100) -> None:
+        self._pool = ThreadPoolExecutor(most)
+
+    def __enter__(self) -> "Threads":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown()
+
+    def start(self, work: Callable[[], T]) -> "Future[T]":
+        return self._pool.submit(work)
+
+    def start_together(self, count: int, work: Callable[[], T]) -> "list[Future[T]]":
+        """Start `count` calls that begin at the same moment."""
+        barrier = threading.Barrier(count)
+
+        def begin() -> T:
+            barrier.wait(WITHIN_S)
+            return work()
+
+        return [self.start(begin) for _ in range(count)]
+
+
+def make_key(message: str = "fee?", *, level: str = "reply", collection: str = "policies") -> Key:
+    return Key(level, collection, {"message": message}, "v1")
+
+
+def make_made(key: Key | None, value: Any = "made", **fields: Any) -> Made:
+    defaults: dict[str, Any] = {"cost_usd": Decimal("0.06"), "question": "fee", "keep_under": key}
+    return Made(value=value, **{**defaults, **fields})
+
+
+KEY = make_key()
+
+
+def visit(**directives: Any) -> Visit:
+    return Visit(directives=Directives(**directives))
+
+
+def keep(cache: Cache, key: Key = KEY, value: object = "made", **fields: Any) -> bool:
+    return cache.keep(key, make_made(key, value, **fields), visit())[1]
+
+
+def reason(cache: Cache, key: Key = KEY, **directives: Any) -> str | None:
+    """Return why a look-up finds nothing, None if it finds something."""
+    found = cache.lookup([key], visit(**directives))
+    assert bool(found) == (found.reason is None)
+    return found.reason
+
+
+class Fill:
+    """A fill that counts its calls and numbers its results. `during` happens inside the first call."""
+
+    def __init__(self, key: Key | None = KEY, during: Callable[[], object] = lambda: None) -> None:
+        self.key = key
+        self.during = during
+        self.calls = 0
+
+    def __call__(self) -> Made:
+        self.calls += 1
+        call = self.calls
+        if call == 1:
+            self.during()
+        return make_made(self.key, f"made {call}", reason=None if self.key else "personal")
+
+
+def never() -> Made:
+    raise AssertionError("nothing was to be filled")
+
+
+def take(cache: Cache, fill: Callable[[], Made], *keys: Key, **directives: object) -> Outcome:
+    return cache.get_or_fill(keys or (KEY,), fill, visit(**directives))
