@@ -1,0 +1,65 @@
+"""What other packages may use of the cache: one function or type for each thing they can want."""
+
+from cachemgmt.assembly import cache_engine
+from cachemgmt.background import let_servers_learn
+from cachemgmt.calls import BookCall, ProviderCall
+from cachemgmt.engine.cache import Cache
+from cachemgmt.engine.clock import Knowledge
+from cachemgmt.engine.entry import Entry
+from cachemgmt.engine.errors import NotStored
+from cachemgmt.engine.freshness import Directives, age_s, ttl_left_s
+from cachemgmt.engine.key import Key, fingerprint, normalise_message
+from cachemgmt.engine.memory_store import MemoryStore
+from cachemgmt.engine.results import Lookup, Made, Outcome, Visit
+from cachemgmt.engine.store import Store
+from cachemgmt.ledger import Bill, count, release_connection
+from cachemgmt.metrics import metrics
+from cachemgmt.models import WarmingList
+from cachemgmt.names import register_names
+from cachemgmt.snapshot import LoadRevisions, advance_clock, snapshot
+from cachemgmt.warming import Warmed, register_warmer, request_run
+
+__all__ = [
+    "Bill",
+    "BookCall",
+    "Cache",
+    "Directives",
+    "Entry",
+    "Key",
+    "Knowledge",
+    "Lookup",
+    "Made",
+    "MemoryStore",
+    "NotStored",
+    "Outcome",
+    "ProviderCall",
+    "Store",
+    "Visit",
+    "Warmed",
+    "WarmingList",
+    "advance_clock",
+    "age_s",
+    "cache_engine",
+    "count",
+    "fingerprint",
+    "known",
+    "let_servers_learn",
+    "metrics",
+    "normalise_message",
+    "register_names",
+    "register_revisions",
+    "register_warmer",
+    "release_connection",
+    "request_run",
+    "ttl_left_s",
+]
+
+
+def known() -> Knowledge:
+    """Return what this process knows of rules, flushes and published revisions. No query."""
+    return snapshot().known()
+
+
+def register_revisions(load: LoadRevisions) -> None:
+    """Say how to load the published revision of each collection ("" for one without any)."""
+    snapshot().load_revisions = load

@@ -1,0 +1,63 @@
+"""What a server process does besides answering: learn of changes, write the counts, warm."""
+
+import logging
+import time
+from collections.abc import Callable
+from threading import Thread
+
+from django.db import DatabaseError, close_old_connections
+
+from cachemgmt.flushing import can_see_entries
+from cachemgmt.ledger import write_counts
+from cachemgmt.snapshot import announce_clock, snapshot
+from cachemgmt.warming import take_waiting, work_off
+
+logger = logging.getLogger(__name__)
+
+CLOCK_EVERY_S = 1.0
+COUNTS_EVERY_S = 5.0
+WARMING_EVERY_S = 1.0
+
+
+def start() -> None:
+    """Start the threads of a server process. They end with it."""
+    for every_s, work in (
+        (CLOCK_EVERY_S, watch_clock),
+        (COUNTS_EVERY_S, write_counts),
+        (WARMING_EVERY_S, warm_waiting),
+    ):
+        Thread(target=_repeat, args=(every_s, work), name=f"tria-{work.__name__}", daemon=True).start()
+
+
+def let_servers_learn() -> None:
+    """Return when running servers know of the change that was just committed.
+
+    Over Redis they see it at their next look-up. Without, they read the clock once a second.
+    """
+    if not can_see_entries():
+        time.sleep(CLOCK_EVERY_S)
+
+
+def watch_clock() -> None:
+    """Load what is new, and tell the store the clock: one that restarted empty has forgotten it."""
+    announce_clock(snapshot().catch_up())
+
+
+def warm_waiting() -> None:
+    """Work off one waiting warming run, if there is one."""
+    run = take_waiting()
+    if run:
+        work_off(run)
+
+
+def _repeat(every_s: float, work: Callable[[], object]) -> None:
+    while True:
+        try:
+            work()
+        except DatabaseError as error:
+            logger.warning("%s failed: %s", work.__name__, type(error).__name__)
+        except Exception:  # the thread must outlive whatever one round meets
+            logger.exception("%s failed", work.__name__)
+        finally:
+            close_old_connections()
+        time.sleep(every_s)

@@ -1,0 +1,161 @@
+"""The books: what each call cost, what each outcome saved.
+
+Money spent is written to the database the moment a call returns. Outcomes are summed in memory and written
+every few seconds: a hit costs no query.
+"""
+
+import logging
+from collections import deque
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from threading import Lock
+
+from django.db import DatabaseError, connection, transaction
+from django.db.models import F
+from django.utils import timezone
+
+from cachemgmt.calls import ProviderCall
+from cachemgmt.models import LlmCall, MetricBucket
+from cachemgmt.pricing import cost_usd
+
+logger = logging.getLogger(__name__)
+
+BucketKey = tuple[datetime, str, str, str, str]
+
+
+class Bill:
+    """What one request spends. Used by the one thread that serves the request."""
+
+    def __init__(self, *, purpose: str, collection: str) -> None:
+        self._purpose = purpose
+        self._collection = collection
+        self.spent_usd: Decimal | None = Decimal(0)
+        """USD so far; None once a call's price was not known."""
+        self.llm_call_count = 0
+        """Calls to a language model; embedding a text is none, though it may cost."""
+
+    def since(self, spent_before_usd: Decimal | None) -> Decimal | None:
+        """Return what was spent since the bill stood at that amount, None where a price was not known."""
+        if self.spent_usd is None or spent_before_usd is None:
+            return None
+        return self.spent_usd - spent_before_usd
+
+    def book(self, call: ProviderCall) -> None:
+        """Write the call down, with its cost. A database that fails keeps it waiting, never the answer."""
+        now = timezone.now()
+        row = LlmCall(
+            made_at=now,
+            stage=call.stage,
+            model=call.model,
+            outcome=call.outcome,
+            purpose=self._purpose,
+            collection=self._collection,
+            prompt_tokens=call.prompt_tokens,
+            cached_tokens=call.cached_tokens,
+            completion_tokens=call.completion_tokens,
+            seconds=call.seconds,
+        )
+        self.llm_call_count += call.stage != "embed"
+        try:
+            row.cost_usd = cost_usd(call, now.date())
+            row.save()
+        except DatabaseError:
+            logger.exception("A call could not be booked; it is booked later", extra={"action": "book"})
+            _unbooked.append(row)
+            self.spent_usd = None
+            return
+        finally:
+            release_connection()
+        total = self.spent_usd
+        self.spent_usd = None if total is None or row.cost_usd is None else total + row.cost_usd
+
+
+_unbooked: deque[LlmCall] = deque(maxlen=10_000)
+
+
+@dataclass(slots=True)
+class _Sum:
+    count: int = 0
+    seconds: float = 0.0
+    saved_usd: Decimal = Decimal(0)
+
+
+_sums: dict[BucketKey, _Sum] = {}
+_lock = Lock()
+
+
+def count(
+    *,
+    level: str,
+    outcome: str,
+    reason: str | None,
+    collection: str,
+    seconds: float,
+    saved_usd: Decimal | None,
+) -> None:
+    """Count one outcome. No query, no waiting: `write_counts` brings it to the database."""
+    minute = timezone.now().replace(second=0, microsecond=0)
+    key = (minute, level, outcome, reason or "", collection)
+    with _lock:
+        total = _sums.setdefault(key, _Sum())
+        total.count += 1
+        total.seconds += seconds
+        total.saved_usd += saved_usd or Decimal(0)
+
+
+def write_counts() -> None:
+    """Add what was counted since the last time to the buckets, and book what could not be booked.
+
+    Several processes may write at once. If the database fails, nothing is lost: it is added next time.
+    """
+    global _sums
+    with _lock:
+        taken, _sums = _sums, {}
+    try:
+        with transaction.atomic():
+            for key, total in taken.items():
+                _add_to_bucket(key, total)
+        while _unbooked:
+            row = _unbooked[0]
+            row.cost_usd = cost_usd(
+                ProviderCall(
+                    stage=row.stage,
+                    model=row.model,
+                    outcome="ok",
+                    seconds=row.seconds,
+                    prompt_tokens=row.prompt_tokens,
+                    cached_tokens=row.cached_tokens,
+                    completion_tokens=row.completion_tokens,
+                ),
+                row.made_at.date(),
+            )
+            row.save()
+            _unbooked.popleft()
+    except DatabaseError:
+        logger.warning("Metrics could not be written; they are written later", extra={"action": "count"})
+        with _lock:
+            for key, total in taken.items():
+                newer = _sums.setdefault(key, _Sum())
+                newer.count += total.count
+                newer.seconds += total.seconds
+                newer.saved_usd += total.saved_usd
+
+
+def _add_to_bucket(key: BucketKey, total: _Sum) -> None:
+    minute, level, outcome, reason, collection = key
+    bucket, _ = MetricBucket.objects.get_or_create(
+        minute=minute, level=level, outcome=outcome, reason=reason, collection=collection
+    )
+    MetricBucket.objects.filter(pk=bucket.pk).update(
+        count=F("count") + total.count,
+        seconds=F("seconds") + total.seconds,
+        saved_usd=F("saved_usd") + total.saved_usd,
+    )
+
+
+def release_connection() -> None:
+    """Give this thread's PostgreSQL connection back before it waits on a provider: hundreds of waiting
+    questions would exhaust the server. SQLite's are no server's, and a transaction keeps its own."""
+    if connection.vendor == "postgresql" and not connection.in_atomic_block:
+        connection.close()

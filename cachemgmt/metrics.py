@@ -1,0 +1,97 @@
+"""What the cache did and saved, read from the books."""
+
+from collections.abc import Iterable
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any, TypedDict
+
+from django.db.models import Count, Q, Sum
+from django.utils import timezone
+
+from cachemgmt.ledger import write_counts
+from cachemgmt.models import LlmCall, MetricBucket
+
+ANSWER = "answer"
+"""The level that counts whole questions."""
+
+
+class LevelTotals(TypedDict):
+    """What one level did. `hit_rate` is None while nothing was asked; amounts are decimal USD strings."""
+
+    hits: int
+    misses: int
+    collapsed: int
+    bypasses: int
+    stale: int
+    hit_rate: float | None
+    saved_usd: str
+
+
+OUTCOMES = {"hit": "hits", "miss": "misses", "collapsed": "collapsed", "bypass": "bypasses", "stale": "stale"}
+
+
+def metrics(*, hours: float = 24, collection: str | None = None) -> dict[str, Any]:
+    """Return what happened in the last hours: {"since", "hours", "total", "levels", "calls", "spent_usd", …}.
+
+    `total` counts questions, `levels` the look-ups inside them. This process's counts are written first;
+    other processes' are at most a few seconds behind. `saved_net_usd` is less what warming spent. Amounts
+    with an unknown price in them leave it out, and `unpriced_calls` says how many there are.
+    """
+    write_counts()
+    since = timezone.now() - timedelta(hours=hours)
+    own = Q(collection=collection) if collection else Q()
+    rows = (
+        MetricBucket.objects.filter(own, minute__gte=since)
+        .values_list("level", "outcome")
+        .annotate(n=Sum("count"), saved=Sum("saved_usd"))
+    )
+    by_level: dict[str, list[tuple[str, int, Decimal]]] = {}
+    for level, outcome, n, saved in rows:
+        by_level.setdefault(level, []).append((outcome, n, saved))
+    levels = {level: _totals(found) for level, found in by_level.items()}
+    total = levels.pop(ANSWER, _totals([]))
+    calls = LlmCall.objects.filter(own, made_at__gte=since).aggregate(
+        n=Count("pk"),
+        spent=Sum("cost_usd"),
+        warming=Sum("cost_usd", filter=Q(purpose="warming")),
+        unpriced=Count("pk", filter=Q(cost_usd=None)),
+    )
+    spent, warming = calls["spent"] or Decimal(0), calls["warming"] or Decimal(0)
+    return {
+        "since": since.isoformat(timespec="seconds"),
+        "hours": hours,
+        "collection": collection,
+        "total": total,
+        "levels": {
+            level: levels.get(level, _totals([])) for level in ("response", "intent", "policy", "reply")
+        },
+        "calls": calls["n"],
+        "unpriced_calls": calls["unpriced"],
+        "spent_usd": plain(spent),
+        "spent_on_warming_usd": plain(warming),
+        "saved_usd": total["saved_usd"],
+        "saved_net_usd": plain(Decimal(total["saved_usd"]) - warming),
+    }
+
+
+def _totals(found: Iterable[tuple[str, int, Decimal]]) -> LevelTotals:
+    totals: dict[str, int] = dict.fromkeys(OUTCOMES.values(), 0)
+    saved_usd = Decimal(0)
+    for outcome, n, saved in found:
+        totals[OUTCOMES[outcome]] += n
+        saved_usd += saved
+    asked = sum(totals.values())
+    return LevelTotals(
+        hits=totals["hits"],
+        misses=totals["misses"],
+        collapsed=totals["collapsed"],
+        bypasses=totals["bypasses"],
+        stale=totals["stale"],
+        hit_rate=round(totals["hits"] / asked, 4) if asked else None,
+        saved_usd=plain(saved_usd),
+    )
+
+
+def plain(amount: Decimal) -> str:
+    """Return the amount as a decimal string without exponent or trailing zeros."""
+    return f"{amount.normalize():f}" if amount else "0"

@@ -1,0 +1,255 @@
+"""What the cache must remember outside itself: decisions, warming, and what was spent and saved."""
+
+from decimal import Decimal
+from fnmatch import fnmatchcase
+from typing import Any, ClassVar, cast
+
+from django.core.validators import MinValueValidator
+from django.db import models, transaction
+from django.utils import timezone
+
+from cachemgmt.engine.clock import DEFAULT_TTL_S, Flush, FlushKind
+
+LEVELS = [(level, level) for level in ("response", "intent", "policy", "reply")]
+
+
+class Clock(models.Model):
+    """The invalidation clock, one row: raised by every change that decides what may be reused.
+
+    The row's lock makes commit order and clock order one. `is_cache_on` is the switch of the whole cache.
+    """
+
+    number = models.PositiveBigIntegerField(default=0)
+    is_cache_on = models.BooleanField("cache is on", default=True)
+    changed_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        verbose_name = "clock"
+        verbose_name_plural = "clock"
+        constraints: ClassVar = [models.CheckConstraint(condition=models.Q(pk=1), name="clock_is_one_row")]
+
+    def __str__(self) -> str:
+        return f"clock at {self.number}"
+
+
+class TtlRule(models.Model):
+    """How long a level's results, or those of one intent in it, stay fresh. Acts on stored ones, too."""
+
+    level = models.CharField(max_length=16, choices=LEVELS)
+    intent = models.CharField(max_length=64, blank=True, help_text="Empty: the whole level.")
+    ttl_s = models.PositiveIntegerField(
+        "time to live (seconds)", validators=[MinValueValidator(1)], help_text="1800 is half an hour."
+    )
+    is_enabled = models.BooleanField(
+        "reuse results", default=True, help_text="Off: results are made anew every time, and not kept."
+    )
+
+    class Meta:
+        verbose_name = "TTL rule"
+        ordering: ClassVar = ["level", "intent"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["level", "intent"], name="one_rule_per_level_and_intent"),
+            models.CheckConstraint(condition=models.Q(ttl_s__gte=1), name="ttl_is_at_least_a_second"),
+            models.CheckConstraint(
+                condition=models.Q(level__in=list(DEFAULT_TTL_S)), name="ttl_level_is_known"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.level}{f' / {self.intent}' if self.intent else ''}: {self.ttl_s} s"
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Save, and raise the clock in the same transaction. `QuerySet.update()` would skip this."""
+        from cachemgmt.snapshot import advance_clock
+
+        with transaction.atomic():
+            super().save(*args, **kwargs)
+            advance_clock()
+
+    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
+        """Delete, and raise the clock in the same transaction."""
+        from cachemgmt.snapshot import advance_clock
+
+        with transaction.atomic():
+            deleted = super().delete(*args, **kwargs)
+            advance_clock()
+        return deleted
+
+
+class FlushRecord(models.Model):
+    """One flush: who removed what, when and why. Written in the transaction that raises the clock."""
+
+    KINDS: ClassVar = [("all", "everything"), ("tag", "a tag"), ("pattern", "a pattern over readable names")]
+
+    clock = models.PositiveBigIntegerField(unique=True)
+    kind = models.CharField(max_length=8, choices=KINDS)
+    match = models.CharField(max_length=300, blank=True)
+    reason = models.CharField("why", max_length=300, blank=True)
+    actor = models.CharField("who", max_length=150)
+    made_at = models.DateTimeField("when", default=timezone.now)
+    matched_count = models.PositiveIntegerField(
+        "entries", null=True, help_text="How many entries matched beforehand; unknown where empty."
+    )
+
+    class Meta:
+        verbose_name = "flush"
+        verbose_name_plural = "flushes"
+        ordering: ClassVar = ["-clock"]
+        permissions: ClassVar = [("flush_cache", "Can flush the cache")]
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=models.Q(kind="all", match="") | (~models.Q(kind="all") & ~models.Q(match="")),
+                name="flush_matches_something",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()} {self.match}".strip()
+
+    def as_flush(self) -> Flush:
+        """Return it as the engine's statement about entries."""
+        return Flush(clock=self.clock, kind=cast("FlushKind", self.kind), match=self.match)
+
+
+class WarmingList(models.Model):
+    """Questions whose answers are made ahead."""
+
+    name = models.CharField(max_length=80, unique=True)
+    description = models.TextField(blank=True)
+    collection = models.CharField(max_length=50, blank=True, help_text="Empty: the default collection.")
+    is_active = models.BooleanField(default=True, help_text="Active lists are warmed by warm_cache --all.")
+
+    class Meta:
+        ordering: ClassVar = ["name"]
+        permissions: ClassVar = [("warm_cache", "Can warm the cache")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class WarmingQuery(models.Model):
+    """One question of a warming list."""
+
+    warming_list = models.ForeignKey(WarmingList, on_delete=models.CASCADE, related_name="queries")
+    question = models.CharField(max_length=4000)
+    position = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        verbose_name_plural = "warming queries"
+        ordering: ClassVar = ["position", "pk"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["warming_list", "question"], name="a_question_once_per_list")
+        ]
+
+    def __str__(self) -> str:
+        return self.question
+
+
+class WarmingRun(models.Model):
+    """One filling ahead: asked for by somebody, worked off by a process that reaches the cache."""
+
+    STATES: ClassVar = [(state, state) for state in ("waiting", "running", "done", "failed")]
+
+    requested_at = models.DateTimeField(default=timezone.now)
+    requested_by = models.CharField(max_length=150)
+    label = models.CharField("what", max_length=200)
+    questions = models.JSONField(help_text="[collection, question] pairs.")
+    state = models.CharField(max_length=8, choices=STATES, default="waiting")
+    started_at = models.DateTimeField(null=True)
+    ended_at = models.DateTimeField(null=True)
+    filled = models.PositiveIntegerField("made", default=0)
+    reused = models.PositiveIntegerField("already there", default=0)
+    not_stored = models.PositiveIntegerField(default=0)
+    failed = models.PositiveIntegerField(default=0)
+    spent_usd = models.DecimalField(max_digits=14, decimal_places=8, null=True)
+    problems = models.JSONField(default=list, help_text="One line for each question that was not stored.")
+
+    class Meta:
+        ordering: ClassVar = ["-requested_at"]
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=models.Q(state__in=["waiting", "running", "done", "failed"]), name="warming_state"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.label}: {self.state}"
+
+
+class MetricBucket(models.Model):
+    """How often, how long and for how much: one minute, level, outcome, reason and collection.
+
+    The level "answer" counts whole questions; the others count look-ups inside them.
+    """
+
+    minute = models.DateTimeField()
+    level = models.CharField(max_length=16)
+    outcome = models.CharField(max_length=16)
+    reason = models.CharField(max_length=40, blank=True)
+    collection = models.CharField(max_length=50)
+    count = models.PositiveBigIntegerField(default=0)
+    seconds = models.FloatField(default=0.0)
+    saved_usd = models.DecimalField(max_digits=16, decimal_places=8, default=Decimal(0))
+
+    class Meta:
+        ordering: ClassVar = ["-minute", "level"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["minute", "level", "outcome", "reason", "collection"], name="one_bucket_each"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.minute:%F %H:%M} {self.level} {self.outcome}: {self.count}"
+
+
+class ModelPrice(models.Model):
+    """What a model's tokens cost from a date on, in USD per million tokens."""
+
+    model_pattern = models.CharField(max_length=100, help_text="A shell-style pattern, such as gpt-4.1-mini*")
+    valid_from = models.DateField()
+    input_usd = models.DecimalField("input, USD per million tokens", max_digits=12, decimal_places=6)
+    cached_input_usd = models.DecimalField(
+        "cached input", max_digits=12, decimal_places=6, null=True, blank=True
+    )
+    output_usd = models.DecimalField("output", max_digits=12, decimal_places=6)
+
+    class Meta:
+        ordering: ClassVar = ["model_pattern", "-valid_from"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["model_pattern", "valid_from"], name="one_price_per_model_and_date"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.model_pattern} from {self.valid_from}"
+
+    def fits(self, model: str) -> bool:
+        """Whether this price is for that model."""
+        return fnmatchcase(model, self.model_pattern)
+
+
+class LlmCall(models.Model):
+    """One call to a model, booked when it returned."""
+
+    made_at = models.DateTimeField(default=timezone.now, db_index=True)
+    stage = models.CharField(max_length=16)
+    model = models.CharField(max_length=100)
+    outcome = models.CharField(max_length=16)
+    purpose = models.CharField(max_length=16)
+    collection = models.CharField(max_length=50)
+    prompt_tokens = models.PositiveIntegerField(default=0)
+    cached_tokens = models.PositiveIntegerField(default=0)
+    completion_tokens = models.PositiveIntegerField(default=0)
+    cost_usd = models.DecimalField(
+        max_digits=14, decimal_places=8, null=True, help_text="Empty: the model's price is not known."
+    )
+    seconds = models.FloatField()
+
+    class Meta:
+        verbose_name = "LLM call"
+        ordering: ClassVar = ["-made_at"]
+
+    def __str__(self) -> str:
+        return f"{self.made_at:%F %T} {self.stage} {self.model}"

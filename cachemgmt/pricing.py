@@ -1,0 +1,34 @@
+"""What a call to a model costs."""
+
+from datetime import date
+from decimal import Decimal
+
+from cachemgmt.calls import ProviderCall
+from cachemgmt.models import ModelPrice
+
+PER_MILLION = Decimal(1_000_000)
+
+
+def price_of(model: str, on: date) -> ModelPrice | None:
+    """Return the price in force on that day, None if there is none. One query.
+
+    Of several patterns that fit, the longest wins (gpt-4.1-mini* before gpt-4.1*), then the latest date.
+    """
+    fitting = [price for price in ModelPrice.objects.filter(valid_from__lte=on) if price.fits(model)]
+    return max(fitting, key=lambda price: (len(price.model_pattern), price.valid_from), default=None)
+
+
+def cost_usd(call: ProviderCall, on: date) -> Decimal | None:
+    """Return what the call cost in USD, None where its model has no price. A call without tokens costs 0."""
+    if not (call.prompt_tokens or call.completion_tokens):
+        return Decimal(0)
+    price = price_of(call.model, on)
+    if price is None:
+        return None
+    cached_price = price.input_usd if price.cached_input_usd is None else price.cached_input_usd
+    total = (
+        (call.prompt_tokens - call.cached_tokens) * price.input_usd
+        + call.cached_tokens * cached_price
+        + call.completion_tokens * price.output_usd
+    )
+    return total / PER_MILLION

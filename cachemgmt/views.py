@@ -1,0 +1,37 @@
+"""The cache over HTTP, for dashboards and health checks."""
+
+from rest_framework.exceptions import ValidationError
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from cachemgmt.assembly import cache_engine
+from cachemgmt.engine.errors import StoreError
+from cachemgmt.metrics import metrics
+from cachemgmt.snapshot import snapshot
+
+MAX_HOURS = 24 * 366
+
+
+class MetricsView(APIView):
+    """GET hits, misses, calls, spent and saved; `?hours=` (default 24), `?collection=`."""
+
+    def get(self, request: Request) -> Response:
+        asked = request.query_params.get("hours", "24")
+        if not (asked.isascii() and asked.isdigit() and 1 <= int(asked[:6]) <= MAX_HOURS):
+            raise ValidationError({"hours": [f"Must be a whole number from 1 to {MAX_HOURS}."]})
+        return Response(metrics(hours=int(asked), collection=request.query_params.get("collection")))
+
+
+class CacheHealthView(APIView):
+    """GET whether the store works, what is in it, and what is known of the rules."""
+
+    def get(self, _request: Request) -> Response:
+        store = cache_engine().store
+        health = dict(store.health_check())
+        try:
+            info = dict(store.get_info())
+        except StoreError as error:
+            info = {"error": str(error)}
+        body = {"status": "ok" if health["is_healthy"] else "degraded", **health, "info": info}
+        return Response({**body, "clock": snapshot().known().clock, "is_on": snapshot().known().is_on})

@@ -1,0 +1,106 @@
+"""Filling ahead: questions are answered before they are asked, by whoever can reach the cache.
+
+A run is a row. A process that sees the entries customers are answered from works it off: any process over
+Redis, the server itself over its own memory.
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Literal
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from cachemgmt.models import WarmingList, WarmingRun
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Warmed:
+    """What became of one question. `detail` says why it was not stored, without the question."""
+
+    outcome: Literal["filled", "reused", "not_stored", "failed"]
+    spent_usd: Decimal | None
+    detail: str = ""
+
+
+Warm = Callable[[str, str], Warmed]
+"""(collection, question) -> what became of it. Never raises for what a single question can do wrong."""
+
+_registered: list[Warm] = []
+
+
+def register_warmer(warm: Warm) -> None:
+    """Say how a question is answered ahead: the owner of the pipeline does, when Django starts."""
+    _registered[:] = [warm]
+
+
+def questions_of(lists: Iterable[WarmingList]) -> list[tuple[str, str]]:
+    """Return the lists' questions as (collection, question), each once, in their order."""
+    pairs = [
+        (row.collection or settings.DEFAULT_COLLECTION, query.question)
+        for row in lists
+        for query in row.queries.all()
+    ]
+    return list(dict.fromkeys(pairs))
+
+
+def request_run(
+    lists: Iterable[WarmingList], *, requested_by: str, more: Sequence[tuple[str, str]] = ()
+) -> WarmingRun:
+    """Return a new waiting run of the lists' questions and `more` (collection, question) pairs.
+
+    The server takes it up within a second or two; `take` and `work_off` do it in this process.
+    """
+    lists = list(lists)
+    questions = list(dict.fromkeys([*questions_of(lists), *more]))
+    label = ", ".join([row.name for row in lists] + ([f"{len(more)} questions"] if more else []))
+    return WarmingRun.objects.create(
+        label=label[:200], requested_by=requested_by, questions=[list(pair) for pair in questions]
+    )
+
+
+def take_waiting() -> WarmingRun | None:
+    """Return the oldest waiting run, now this process's own, or None. Two processes never take the same."""
+    while run := WarmingRun.objects.filter(state="waiting").order_by("requested_at").first():
+        if take(run):
+            return run
+    return None
+
+
+def take(run: WarmingRun) -> bool:
+    """Make a waiting run this process's own; return False if another was first."""
+    with transaction.atomic():
+        taken = WarmingRun.objects.filter(pk=run.pk, state="waiting").update(
+            state="running", started_at=timezone.now()
+        )
+    run.refresh_from_db()
+    return bool(taken)
+
+
+def work_off(run: WarmingRun, *, on_progress: Callable[[WarmingRun], None] = lambda _run: None) -> None:
+    """Answer the run's questions one after the other, and write down what became of each.
+
+    `on_progress` is called after every question. The run ends "done" if every question's answer is stored
+    or need not be, else "failed"; the row is kept up to date, so anybody can watch it.
+    """
+    if not _registered:
+        raise RuntimeError("nothing is registered that could warm")
+    run.spent_usd = Decimal(0)
+    for collection, question in run.questions:
+        warmed = _registered[0](collection, question)
+        setattr(run, warmed.outcome, getattr(run, warmed.outcome) + 1)
+        if run.spent_usd is not None:
+            run.spent_usd = None if warmed.spent_usd is None else run.spent_usd + warmed.spent_usd
+        if warmed.detail:
+            run.problems = [*run.problems, f"{question}: {warmed.detail}"]
+        run.save()
+        on_progress(run)
+    run.state = "failed" if run.failed else "done"
+    run.ended_at = timezone.now()
+    run.save()
+    logger.info("Warmed %d questions", len(run.questions), extra={"action": "warm", "outcome": run.state})

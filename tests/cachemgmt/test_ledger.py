@@ -1,0 +1,161 @@
+"""The books: what was spent is written at once, what was counted soon, and nothing is lost."""
+
+from decimal import Decimal
+from threading import Barrier, Thread
+
+import pytest
+from django.db import DatabaseError
+
+from cachemgmt import ledger
+from cachemgmt.calls import ProviderCall
+from cachemgmt.ledger import Bill, count, write_counts
+from cachemgmt.metrics import metrics
+from cachemgmt.models import LlmCall, MetricBucket, ModelPrice
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def price(db: None) -> ModelPrice:
+    return ModelPrice.objects.create(
+        model_pattern="m", valid_from="2020-01-01", input_usd="100000", output_usd="200000"
+    )
+
+
+def call(model: str = "m", stage: str = "generate") -> ProviderCall:
+    return ProviderCall(
+        stage=stage, model=model, outcome="ok", seconds=0.5, prompt_tokens=3, completion_tokens=1
+    )
+
+
+def tick(
+    outcome: str = "hit", *, level: str = "answer", saved: str = "0.5", collection: str = "shop"
+) -> None:
+    count(
+        level=level,
+        outcome=outcome,
+        reason=None,
+        collection=collection,
+        seconds=0.1,
+        saved_usd=Decimal(saved),
+    )
+
+
+@pytest.mark.usefixtures("price")
+def test_a_call_is_in_the_database_when_book_returns() -> None:
+    bill = Bill(purpose="customer", collection="shop")
+    bill.book(call())
+    bill.book(call())
+    assert bill.spent_usd == Decimal(1)
+    assert bill.llm_call_count == 2
+    row = LlmCall.objects.first()
+    assert row is not None
+    assert (row.stage, row.model, row.cost_usd, row.purpose, row.collection) == (
+        "generate",
+        "m",
+        Decimal("0.5"),
+        "customer",
+        "shop",
+    )
+
+
+@pytest.mark.usefixtures("price")
+def test_one_unknown_price_makes_the_sum_unknown_for_good() -> None:
+    bill = Bill(purpose="customer", collection="shop")
+    bill.book(call("unheard-of"))
+    bill.book(call())
+    assert bill.spent_usd is None
+
+
+@pytest.mark.usefixtures("price")
+def test_embedding_a_text_is_no_call_to_a_language_model() -> None:
+    bill = Bill(purpose="customer", collection="shop")
+    bill.book(call(stage="embed"))
+    assert bill.llm_call_count == 0
+    assert bill.spent_usd == Decimal("0.5")
+
+
+@pytest.mark.usefixtures("price")
+def test_a_call_that_cannot_be_booked_is_booked_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*args: object, **kwargs: object) -> None:
+        raise DatabaseError
+
+    bill = Bill(purpose="customer", collection="shop")
+    with monkeypatch.context() as broken:
+        broken.setattr(LlmCall, "save", fail)
+        bill.book(call())
+    assert bill.spent_usd is None
+    assert LlmCall.objects.count() == 0
+    write_counts()
+    assert LlmCall.objects.get().cost_usd == Decimal("0.5")
+
+
+def test_counts_are_summed_per_minute_and_added_to_what_is_there() -> None:
+    for _ in range(3):
+        tick()
+    write_counts()
+    tick()
+    tick("miss", saved="0")
+    write_counts()
+    hits = MetricBucket.objects.get(outcome="hit")
+    assert (hits.count, hits.saved_usd, round(hits.seconds, 3)) == (4, 2, 0.4)
+    assert MetricBucket.objects.get(outcome="miss").count == 1
+
+
+def test_counts_survive_a_database_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*args: object, **kwargs: object) -> None:
+        raise DatabaseError
+
+    tick()
+    with monkeypatch.context() as broken:
+        broken.setattr(ledger, "_add_to_bucket", fail)
+        write_counts()
+    tick()
+    write_counts()
+    assert MetricBucket.objects.get().count == 2
+
+
+def test_counting_needs_no_query(django_assert_num_queries: object) -> None:
+    with django_assert_num_queries(0):  # type: ignore[operator]
+        tick()
+
+
+def test_no_count_is_lost_between_threads() -> None:
+    barrier = Barrier(8)
+
+    def work() -> None:
+        barrier.wait()
+        for _ in range(500):
+            tick()
+
+    threads = [Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    write_counts()
+    assert MetricBucket.objects.get().count == 4000
+
+
+@pytest.mark.usefixtures("price")
+def test_metrics_tell_hits_spent_and_saved_net_of_warming() -> None:
+    for outcome in ("hit", "hit", "hit", "miss"):
+        tick(outcome, saved="0.5" if outcome == "hit" else "0")
+    tick("hit", level="intent", saved="0.1")
+    Bill(purpose="customer", collection="shop").book(call())
+    Bill(purpose="warming", collection="shop").book(call())
+    Bill(purpose="customer", collection="shop").book(call("unheard-of"))
+    found = metrics()
+    assert found["total"]["hits"] == 3
+    assert found["total"]["hit_rate"] == 0.75
+    assert found["levels"]["intent"]["hits"] == 1
+    assert found["levels"]["reply"]["hit_rate"] is None
+    assert (found["calls"], found["unpriced_calls"]) == (3, 1)
+    assert (found["spent_usd"], found["spent_on_warming_usd"]) == ("1", "0.5")
+    assert (found["saved_usd"], found["saved_net_usd"]) == ("1.5", "1")
+
+
+def test_metrics_can_be_had_for_one_collection() -> None:
+    tick(collection="shop")
+    tick(collection="bank")
+    assert metrics(collection="bank")["total"]["hits"] == 1
