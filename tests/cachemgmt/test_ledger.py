@@ -98,7 +98,7 @@ def test_counts_are_summed_per_minute_and_added_to_what_is_there() -> None:
     tick("miss", saved="0")
     write_counts()
     hits = MetricBucket.objects.get(outcome="hit")
-    assert (hits.count, hits.saved_usd, round(hits.seconds, 3)) == (4, 2, 0.4)
+    assert (hits.count, hits.saved_usd, round(hits.seconds, 3)) == (4, Decimal(2), 0.4)
     assert MetricBucket.objects.get(outcome="miss").count == 1
 
 
