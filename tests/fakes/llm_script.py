@@ -1,0 +1,123 @@
+"""What a test can make the language model's endpoint do, and what the endpoint remembers."""
+
+import json
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Fail:
+    """Answer with an error status; its text quotes the key and the message, as a careless server's may."""
+
+    status: int
+    retry_after: float | str | None = None
+    code: str | None = None
+    param: str | None = None
+
+
+@dataclass(frozen=True)
+class Say:
+    """Answer with this text, whatever was asked. Billed as any answer."""
+
+    content: str | None
+    finish_reason: str = "stop"
+    refusal: str | None = None
+
+
+@dataclass(frozen=True)
+class Refuse(Say):
+    """Decline to answer."""
+
+    content: str | None = None
+    refusal: str | None = "I can't help with that."
+
+
+@dataclass(frozen=True)
+class Truncate(Say):
+    """Stop in mid-sentence, at the limit of tokens."""
+
+    content: str | None = '{"reply": "You can return'
+    finish_reason: str = "length"
+
+
+@dataclass(frozen=True)
+class Malformed(Say):
+    """Answer with something that is no JSON."""
+
+    content: str | None = "Certainly! The answer is {"
+
+
+@dataclass(frozen=True)
+class Fenced:
+    """Answer rightly, but with prose and a fence around, as models without schemas do."""
+
+
+@dataclass(frozen=True)
+class Body:
+    """Answer with these bytes as the whole body."""
+
+    content: bytes
+    content_type: str = "application/json"
+
+
+@dataclass(frozen=True)
+class Disconnect:
+    """Hang up in the middle of the response, or before its beginning."""
+
+    is_mid_response: bool = True
+
+
+@dataclass(frozen=True)
+class Hang:
+    """Never answer."""
+
+
+@dataclass(frozen=True)
+class Drip:
+    """Send white space, piece by piece, and never the answer."""
+
+
+@dataclass(frozen=True)
+class Hold:
+    """Answer rightly once `until` is set; `reached` says that the call has come in."""
+
+    until: threading.Event = field(default_factory=threading.Event)
+    reached: threading.Event = field(default_factory=threading.Event)
+
+
+Action = Fail | Say | Fenced | Body | Disconnect | Hang | Drip | Hold
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServedCall:
+    """One request and what it cost. Status 0: no response. Only whole responses are billed."""
+
+    stage: str
+    model: str
+    status: int
+    request: Mapping[str, Any]
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    completion_tokens: int = 0
+
+    @property
+    def messages(self) -> list[dict[str, str]]:
+        """The chat messages as they arrived."""
+        return list(self.request.get("messages", []))
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """The JSON object in the user message."""
+        return dict(json.loads(self.messages[-1]["content"]))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rate:
+    """A model's price in USD per million tokens."""
+
+    prompt: Decimal
+    cached: Decimal
+    completion: Decimal
