@@ -1,0 +1,17 @@
+"""The conversation: from an HTTP question to a checked answer."""
+
+from django.apps import AppConfig
+
+
+class ChatConfig(AppConfig):
+    name = "chat"
+    verbose_name = "Knowledge"
+
+    def ready(self) -> None:
+        """Tell the cache where published revisions are found, and how a question is answered ahead."""
+        from cachemgmt.api import register_revisions, register_warmer
+        from chat.models import Collection
+        from chat.warming import warm
+
+        register_revisions(lambda: dict(Collection.objects.values_list("slug", "revision")))
+        register_warmer(warm)

@@ -1,0 +1,50 @@
+"""Puts a process's pipeline together from the settings, once."""
+
+from functools import cache
+
+from django.conf import settings
+
+from cachemgmt.api import cache_engine, known
+from chat.knowledge.embedders import chosen_embedder
+from chat.knowledge.index import Index
+from chat.pipeline import Pipeline
+from chat.providers.base import Provider
+from chat.report import Reporter
+from chat.response_cache import ChatResponseCache
+from chat.stages.retrieve import Retriever
+from chat.versions import stage_versions
+
+
+@cache
+def provider() -> Provider:
+    """Return the provider that LLM_PROVIDER chooses."""
+    if settings.LLM_PROVIDER == "openai":
+        from chat.providers.openai_provider import configured_openai_provider
+
+        return configured_openai_provider()
+    from chat.providers.extractive import ExtractiveProvider
+
+    return ExtractiveProvider(chosen_embedder())
+
+
+@cache
+def response_cache() -> ChatResponseCache:
+    """Return the levels of the cache, as the pipeline and embedding code use them."""
+    return ChatResponseCache(
+        engine=cache_engine(),
+        versions=stage_versions(provider(), chosen_embedder().id),
+        collection=settings.DEFAULT_COLLECTION,
+    )
+
+
+@cache
+def pipeline() -> Pipeline:
+    """Return the pipeline that this process answers with."""
+    embedder = chosen_embedder()
+    return Pipeline(
+        provider=provider(),
+        retriever=Retriever(embedder, Index(embedder)),
+        cache=response_cache(),
+        reporter=Reporter(cache_engine().age_and_ttl_s),
+        known=known,
+    )

@@ -1,0 +1,112 @@
+"""`manage.py serve`: the product on one port; with --prepare, everything it needs before that."""
+
+import secrets
+import socket
+import subprocess
+import sys
+from argparse import ArgumentParser
+from collections.abc import Callable
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.core.management import CommandError, call_command
+from django.core.management.base import BaseCommand
+from django.db import connection
+
+BLOCKING_THREADS = 512
+"""Threads a worker may have: a question that waits for a language model holds one for seconds."""
+
+
+class Command(BaseCommand):
+    help = "Serve TRIA. --prepare migrates, loads the sample policies and creates an admin user first."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--prepare", action="store_true", help="get a development machine ready first")
+        parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default 127.0.0.1)")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        host, port = options["host"], settings.PORT
+        self._require_free_port(host, port)
+        if options["prepare"]:
+            self._say("Database", self._database(), lambda: call_command("migrate", verbosity=0))
+            if not settings.IS_PRODUCTION:
+                self._load_sample()
+                self._create_admin()
+        self._say("Cache", f"Redis at {self._redis()}" if settings.REDIS_URL else "memory of this server")
+        self._say("Vectors", "Chroma server" if settings.CHROMA_URL else "embedded Chroma")
+        self._say("Provider", self._provider())
+        self._say("Ask", f"http://{host}:{port}/")
+        self._say("Admin", f"http://{host}:{port}/admin/")
+        self._say("API", f"POST http://{host}:{port}/api/chat")
+        self._serve(host, port)
+
+    def _say(self, what: str, text: str, work: Callable[[], object] | None = None) -> None:
+        self.stdout.write(f"tria: {what:<9} {text}")
+        self.stdout.flush()
+        if work:
+            work()
+
+    def _require_free_port(self, host: str, port: int) -> None:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((host, port))
+            except OSError as error:
+                raise CommandError(
+                    f"Port {port} on {host} cannot be used ({error.strerror}). "
+                    f"Stop what uses it, or choose another: PORT={port + 1} make run"
+                ) from None
+
+    def _database(self) -> str:
+        if connection.vendor == "sqlite":
+            return f"SQLite, {settings.DATABASES['default']['NAME']}"
+        return f"PostgreSQL, {connection.settings_dict['NAME']}"
+
+    def _redis(self) -> str:
+        return str(settings.REDIS_URL).rpartition("@")[2].removeprefix("redis://")
+
+    def _provider(self) -> str:
+        if settings.LLM_PROVIDER == "openai":
+            models = settings.OPENAI["models"]
+            return f"openai ({', '.join(dict.fromkeys(models.values()))}) at {settings.OPENAI['base_url']}"
+        return "extractive (quotes the policies; no language model. Set OPENAI_API_KEY for one)"
+
+    def _load_sample(self) -> None:
+        from chat.models import Collection
+
+        if not Collection.objects.filter(slug="sample").exists():
+            self._say("Policies", "sample shop, being read and indexed (some seconds, this first time)")
+        # In a process of its own: Chroma starts threads, and a server forked from here would hang on them.
+        command = [sys.executable, str(settings.BASE_DIR / "manage.py"), "load_sample"]
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+        if done.returncode:
+            raise CommandError("The sample policies could not be loaded")
+        self._say("Policies", f"sample shop, {done.stdout.strip()}")
+
+    def _create_admin(self) -> None:
+        users = get_user_model().objects
+        if users.filter(is_superuser=True).exists():
+            return
+        password = secrets.token_urlsafe(12)
+        users.create_superuser("admin", password=password)
+        self._say("Admin", f"user admin, password {password} (shown only this once; change it in the admin)")
+
+    def _serve(self, host: str, port: int) -> None:
+        from granian.constants import Interfaces
+        from granian.log import LogLevels
+        from granian.server import Server
+
+        connection.close()
+        Server(
+            "tria_site.wsgi:application",
+            address=host,
+            port=port,
+            interface=Interfaces.WSGI,
+            workers=settings.WEB_WORKERS,
+            blocking_threads=BLOCKING_THREADS,
+            backpressure=BLOCKING_THREADS,
+            websockets=False,
+            log_level=LogLevels.error,
+            respawn_failed_workers=True,
+        ).serve()

@@ -1,0 +1,33 @@
+"""The chat page, for people."""
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+from chat.serializers import MAX_MESSAGE_CHARS
+from chat.status import PROVIDERS
+
+SAMPLE_QUESTIONS = (
+    "What's your refund policy?",
+    "How long have I got to send something back?",
+    "How much do you charge for delivery in England?",
+    "Which cards do you take in Britain?",
+    "My vase came smashed, what do I need to do?",
+    "When does a gift card run out?",
+)
+"""What one may ask of the sample shop's policies. Of other collections the page suggests nothing."""
+
+
+@require_safe
+def chat_page(request: HttpRequest) -> HttpResponse:
+    """Return the page. It reads no database, so it is there to show what the endpoint says."""
+    collection = settings.DEFAULT_COLLECTION
+    name = settings.LLM_PROVIDER
+    context = {
+        "provider": {"name": name, "description": PROVIDERS[name]},
+        "collection": collection,
+        "examples": SAMPLE_QUESTIONS if collection == "sample" else (),
+        "max_chars": MAX_MESSAGE_CHARS,
+    }
+    return render(request, "chat/page.html", context)

@@ -1,0 +1,115 @@
+"""Errors as RFC 9457 problem documents: what was wrong, with which field, and whether to try again."""
+
+import logging
+from typing import Any
+
+from django.core.exceptions import RequestDataTooBig
+from django.http import Http404, HttpRequest, JsonResponse
+from pydantic import ValidationError
+from rest_framework import exceptions
+from rest_framework.response import Response
+
+from chat import errors
+from chat.cache_headers import BadDirective
+
+logger = logging.getLogger(__name__)
+
+CONTENT_TYPE = "application/problem+json"
+
+# exception -> (status, type, title, Retry-After in seconds)
+PROBLEMS: dict[type[errors.ChatError], tuple[int, str, str, int | None]] = {
+    errors.UnknownCollection: (404, "unknown-collection", "There is no such collection", None),
+    errors.NotCached: (504, "not-cached", "Nothing is stored for this question", None),
+    errors.IndexUnavailable: (503, "index-unavailable", "The policies cannot be searched right now", 5),
+    errors.ProviderMisconfigured: (
+        502,
+        "provider-misconfigured",
+        "The language model refuses our request",
+        None,
+    ),
+    errors.ProviderBusy: (503, "provider-busy", "The language model asks to slow down", 5),
+    errors.ProviderUnavailable: (503, "provider-unavailable", "The language model cannot be reached", 5),
+    errors.ProviderTimedOut: (504, "provider-timed-out", "The language model did not answer in time", 5),
+    errors.ProviderUnreadable: (502, "provider-unreadable", "The language model's output was unusable", None),
+}
+
+
+def problem(
+    status: int,
+    kind: str,
+    title: str,
+    *,
+    detail: str | None = None,
+    field_errors: list[dict[str, str]] | None = None,
+    retry_after_s: int | None = None,
+) -> Response:
+    """Return a problem document. `field_errors` are [{"field", "detail"}, …]."""
+    body: dict[str, Any] = {"type": f"urn:tria:problem:{kind}", "title": title, "status": status}
+    if detail:
+        body["detail"] = detail
+    if field_errors:
+        body["errors"] = field_errors
+    headers = {} if retry_after_s is None else {"Retry-After": str(retry_after_s)}
+    return Response(body, status=status, content_type=CONTENT_TYPE, headers=headers)
+
+
+def problem_response(error: Exception, context: dict[str, Any]) -> Response | None:
+    """Return the problem for an exception of a view: DRF's EXCEPTION_HANDLER. None lets it rise: a bug."""
+    if isinstance(error, errors.ChatError):
+        for kind, (status, name, title, retry_after_s) in PROBLEMS.items():
+            if isinstance(error, kind):
+                wanted_s = getattr(error, "retry_after_s", None)
+                wait_s = retry_after_s if wanted_s is None else max(1, round(wanted_s))
+                logger.warning("A question was not answered: %s", name, extra={"outcome": name})
+                fields = [{"field": "collection", "detail": title}] if status == 404 else None
+                return problem(status, name, title, field_errors=fields, retry_after_s=wait_s)
+    if isinstance(error, ValidationError | exceptions.ValidationError | BadDirective):
+        return problem(400, "invalid-input", "The request is not valid", field_errors=field_errors(error))
+    if isinstance(error, exceptions.ParseError | RecursionError):
+        return problem(400, "invalid-json", "The body is not valid JSON")
+    if isinstance(error, RequestDataTooBig):
+        return problem(413, "too-large", "The body is too large")
+    if isinstance(error, exceptions.UnsupportedMediaType):
+        return problem(415, "wrong-content-type", "The body must be application/json")
+    if isinstance(error, exceptions.APIException):
+        name = str(error.default_code).replace("_", "-")
+        response = problem(error.status_code, name, str(error.detail))
+        if isinstance(error, exceptions.MethodNotAllowed):
+            response["Allow"] = ", ".join(context["view"].allowed_methods)
+        return response
+    if isinstance(error, Http404):
+        return problem(404, "not-found", "There is nothing here")
+    return None
+
+
+def field_errors(
+    error: ValidationError | exceptions.ValidationError | BadDirective,
+) -> list[dict[str, str]]:
+    """Return what is wrong with which field, with paths such as `history[1].role`, and never the value."""
+    if isinstance(error, BadDirective):
+        return [{"field": "Cache-Control", "detail": str(error)}]
+    if isinstance(error, exceptions.ValidationError):
+        by_field = error.detail if isinstance(error.detail, dict) else {"body": error.detail}
+        return [{"field": name, "detail": " ".join(map(str, told))} for name, told in by_field.items()]
+    return [
+        {"field": path_of(row["loc"]), "detail": row["msg"].removeprefix("Value error, ")}
+        for row in error.errors(include_url=False, include_context=False, include_input=False)
+    ]
+
+
+def path_of(places: tuple[int | str, ...]) -> str:
+    """Return where in the body something stands."""
+    path = "".join(f"[{place}]" if isinstance(place, int) else f".{place}" for place in places)
+    return path.lstrip(".") or "body"
+
+
+def server_error(request: HttpRequest) -> JsonResponse:
+    """Return the problem for what was not foreseen: Django's handler500. It tells nothing of the cause."""
+    body = {"type": "urn:tria:problem:internal", "title": "Something went wrong on our side", "status": 500}
+    return JsonResponse(body, status=500, content_type=CONTENT_TYPE)
+
+
+def not_found(request: HttpRequest, exception: Exception) -> JsonResponse:
+    """Return the problem for an unknown address: Django's handler404."""
+    body = {"type": "urn:tria:problem:not-found", "title": "There is nothing here", "status": 404}
+    return JsonResponse(body, status=404, content_type=CONTENT_TYPE)

@@ -1,0 +1,267 @@
+"""The levels of the cache: what goes into each key, and who may share what is stored.
+
+The pipeline works through this class. Code that embeds the cache uses its `get_…`/`set_…` pairs, which are
+the same paths.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
+from decimal import Decimal
+from time import perf_counter
+from typing import Any
+
+from cachemgmt.api import (
+    Cache,
+    Entry,
+    Key,
+    Knowledge,
+    Lookup,
+    Made,
+    Outcome,
+    count,
+    metrics,
+    normalise_message,
+)
+from chat.scope import Scope, keep_under, last_turns, scoped_keys
+from chat.types import Passage, Turn
+from chat.versions import Versions
+
+
+class ChatResponseCache:
+    """Stored answers and their parts, by level. Thread-safe.
+
+    Messages are normalised here, so callers may pass them as typed. Values are plain JSON.
+    """
+
+    def __init__(self, *, engine: Cache, versions: Versions, collection: str) -> None:
+        """`collection` is used where a call names no scope."""
+        self._engine = engine
+        self._versions = versions
+        self._default = collection
+
+    # response: the complete answer ----------------------------------------------------------------------
+
+    def get_response(
+        self, message: str, history: Sequence[Turn] = (), *, scope: Scope | None = None
+    ) -> Lookup:
+        """Return the stored answer to this message after this history, if it was made under the published
+        policies. One round trip to the store, no query."""
+        scope = scope or self._scope()
+        started = perf_counter()
+        found = self._engine.lookup(
+            self._response_keys(message, history, scope),
+            scope.visit,
+            barred=scope.barred or (None if normalise_message(message) else "empty"),
+            accept=made_under_published_policies(scope.collection),
+        )
+        self._count_lookup("response", found, scope, started)
+        return found
+
+    def set_response(
+        self,
+        message: str,
+        history: Sequence[Turn],
+        response: Mapping[str, Any],
+        *,
+        scope: Scope | None = None,
+        cost_usd: Decimal | None = Decimal(0),
+        made_at: float | None = None,
+        fill_s: float | None = None,
+        tags: tuple[str, ...] = (),
+    ) -> tuple[Entry, bool]:
+        """Store a complete, validated answer; return its envelope and whether it was kept.
+
+        `response["revision"]` names the policies it was made under; without it, it holds for any.
+        """
+        scope = scope or self._scope()
+        keys = self._response_keys(message, history, scope)
+        is_empty = not normalise_message(message)
+        made = Made(
+            value=dict(response),
+            cost_usd=cost_usd,
+            question=normalise_message(message),
+            keep_under=None if is_empty else keep_under(keys, scope),
+            tags=tags,
+            made_at=made_at,
+            fill_s=fill_s,
+        )
+        return self._engine.keep(made.keep_under or keys[0], made, scope.visit)
+
+    def _response_keys(self, message: str, history: Sequence[Turn], scope: Scope) -> list[Key]:
+        inputs = {
+            "message": normalise_message(message),
+            "history": [[turn.role, turn.content] for turn in last_turns(history)],
+        }
+        return scoped_keys("response", inputs, self._versions.response, scope)
+
+    # intent ---------------------------------------------------------------------------------------------
+
+    def get_intent(self, message: str, history: Sequence[Turn] = (), *, scope: Scope | None = None) -> Lookup:
+        """Return the stored classification of the message, alone or (with `history`) in its light."""
+        scope = scope or self._scope()
+        return self._engine.lookup(
+            self._intent_keys(message, history, scope), scope.visit, barred=scope.barred
+        )
+
+    def set_intent(
+        self,
+        message: str,
+        history: Sequence[Turn],
+        intent: Mapping[str, Any],
+        *,
+        scope: Scope | None = None,
+        cost_usd: Decimal | None = Decimal(0),
+    ) -> tuple[Entry, bool]:
+        """Store a classification; return its envelope and whether it was kept."""
+        scope = scope or self._scope()
+        keys = self._intent_keys(message, history, scope)
+        under = keep_under(keys, scope)
+        made = Made(
+            value=dict(intent), cost_usd=cost_usd, question=normalise_message(message), keep_under=under
+        )
+        return self._engine.keep(under or keys[0], made, scope.visit)
+
+    def fill_intent(
+        self,
+        message: str,
+        history: Sequence[Turn],
+        fill: Callable[[Callable[[bool], Key | None]], Made],
+        *,
+        scope: Scope,
+    ) -> Outcome:
+        """Return the stored classification, else what `fill` makes. `fill` is given a function that says,
+        for is_personal, under which key its result may be kept."""
+        return self._fill("intent", self._intent_keys(message, history, scope), fill, scope)
+
+    def _intent_keys(self, message: str, history: Sequence[Turn], scope: Scope) -> list[Key]:
+        inputs = {
+            "message": normalise_message(message),
+            "history": [[turn.role, turn.content] for turn in last_turns(history)],
+        }
+        return scoped_keys("intent", inputs, self._versions.intent, scope)
+
+    # policy: the retrieved passages ---------------------------------------------------------------------
+
+    def get_policy_retrieval(
+        self, question: str, *, revision: str, top_n: int, scope: Scope | None = None
+    ) -> Lookup:
+        """Return the passages that were retrieved for the question from that revision, best first."""
+        scope = scope or self._scope()
+        started = perf_counter()
+        keys = self._policy_keys(question, revision, top_n, scope)
+        found = self._engine.lookup(keys, scope.visit, barred=scope.barred)
+        self._count_lookup("policy", found, scope, started)
+        return found
+
+    def set_policy_retrieval(
+        self,
+        question: str,
+        passages: Sequence[Passage],
+        *,
+        revision: str,
+        top_n: int,
+        scope: Scope | None = None,
+        fill_s: float | None = None,
+    ) -> tuple[Entry, bool]:
+        """Store retrieved passages; return their envelope and whether they were kept."""
+        scope = scope or self._scope()
+        keys = self._policy_keys(question, revision, top_n, scope)
+        under = keep_under(keys, scope)
+        made = Made(
+            value=[asdict(passage) for passage in passages],
+            cost_usd=Decimal(0),
+            question=normalise_message(question),
+            keep_under=under,
+            tags=document_tags(passages),
+            fill_s=fill_s,
+        )
+        return self._engine.keep(under or keys[0], made, scope.visit)
+
+    def _policy_keys(self, question: str, revision: str, top_n: int, scope: Scope) -> list[Key]:
+        inputs = {"question": normalise_message(question), "revision": revision, "top_n": top_n}
+        return scoped_keys("policy", inputs, self._versions.policy, scope)
+
+    def fill_vector(self, text: str, embedder: str, fill: Callable[[], Made], *, scope: Scope) -> Outcome:
+        """Return the text's stored embedding vector, else what `fill` makes: a new revision of the policies
+        embeds no question again."""
+        keys = scoped_keys("vector", {"text": text, "embedder": embedder}, "", scope)
+        under = keep_under(keys, scope)
+        return self._engine.get_or_fill(
+            keys, lambda: replace(fill(), keep_under=under), scope.visit, barred=scope.barred
+        )
+
+    # reply ----------------------------------------------------------------------------------------------
+
+    def fill_reply(
+        self,
+        inputs: Mapping[str, Any],
+        fill: Callable[[Callable[[bool], Key | None]], Made],
+        *,
+        scope: Scope,
+    ) -> Outcome:
+        """Return the stored reply made from exactly these inputs, else what `fill` makes."""
+        keys = scoped_keys("reply", dict(inputs), self._versions.reply, scope)
+        return self._fill("reply", keys, fill, scope)
+
+    # all levels -----------------------------------------------------------------------------------------
+
+    def get_metrics(self) -> Mapping[str, Any]:
+        """Return hits, misses, hit rate, calls, spent and saved, by level and in total, of 24 hours."""
+        return metrics()
+
+    def health_check(self) -> Mapping[str, Any]:
+        """Return {"store", "is_healthy", …}. Raises nothing."""
+        return self._engine.store.health_check()
+
+    def _scope(self) -> Scope:
+        return Scope(collection=self._default)
+
+    def _fill(
+        self,
+        level: str,
+        keys: list[Key],
+        fill: Callable[[Callable[[bool], Key | None]], Made],
+        scope: Scope,
+    ) -> Outcome:
+        started = perf_counter()
+
+        def key_for(is_personal: bool) -> Key | None:
+            return keep_under(keys, scope, is_personal=is_personal)
+
+        outcome = self._engine.get_or_fill(keys, lambda: fill(key_for), scope.visit, barred=scope.barred)
+        if scope.is_counted:
+            count(
+                level=level,
+                outcome=outcome.status,
+                reason=outcome.reason,
+                collection=scope.collection,
+                seconds=perf_counter() - started,
+                saved_usd=outcome.entry.cost_usd if outcome.status in {"hit", "collapsed"} else None,
+            )
+        return outcome
+
+    def _count_lookup(self, level: str, found: Lookup, scope: Scope, started: float) -> None:
+        if scope.is_counted:
+            count(
+                level=level,
+                outcome="hit" if found else "miss",
+                reason=found.reason,
+                collection=scope.collection,
+                seconds=perf_counter() - started,
+                saved_usd=found.entry.cost_usd if found.entry else None,
+            )
+
+
+def document_tags(passages: Sequence[Passage]) -> tuple[str, ...]:
+    """Return the tags that flush what was made from these passages' documents."""
+    return tuple(sorted({f"doc:{passage.document}" for passage in passages}))
+
+
+def made_under_published_policies(collection: str) -> Callable[[Entry, Knowledge], bool]:
+    """Return the objection to answers that were made under other policies than the published ones."""
+
+    def accept(entry: Entry, known: Knowledge) -> bool:
+        revision = entry.value.get("revision")
+        return revision is None or revision == known.revisions.get(collection)
+
+    return accept

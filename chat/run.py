@@ -1,0 +1,46 @@
+"""One question under way: what is known of it so far, and what it has cost."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from time import perf_counter
+
+from cachemgmt.api import Bill, Outcome
+from chat.scope import Scope
+from chat.types import Classification, Intent, Turn
+
+
+@dataclass(slots=True)
+class Run:
+    """One question under way. `message` and `turns` are as keys and models see them."""
+
+    message: str
+    turns: tuple[Turn, ...]
+    scope: Scope
+    bill: Bill
+    missed: str | None = None
+    """Why there was no stored answer."""
+    outcomes: list[Outcome] = field(default_factory=list)
+    timing_ms: dict[str, float] = field(default_factory=dict)
+    started: float = field(default_factory=perf_counter)
+
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Add the time spent inside to the stage's."""
+        started = perf_counter()
+        try:
+            yield
+        finally:
+            spent_ms = (perf_counter() - started) * 1000
+            self.timing_ms[stage] = self.timing_ms.get(stage, 0.0) + spent_ms
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reading:
+    """The message as classified. `question` stands alone; `context` is empty unless the message leans."""
+
+    classification: Classification
+    intent: Intent
+    question: str
+    context: tuple[Turn, ...]
+    is_personal: bool

@@ -1,0 +1,109 @@
+"""The chat endpoint's body: what may be in it, and how an answer is rendered."""
+
+import re
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+
+from django.conf import settings
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from cachemgmt.api import Directives
+from chat.types import Answer, Question, Turn
+
+MAX_MESSAGE_CHARS = 4000
+MAX_HISTORY = 100
+
+UNSENDABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+"""Control characters but tab and line ends."""
+
+VISIBLE = re.compile(r"[^\s\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
+
+
+def check_text(value: str) -> str:
+    """Return the text as it was sent; raise ValueError if it is blank or has control characters."""
+    if not VISIBLE.search(value):
+        raise ValueError("may not be blank")
+    found = UNSENDABLE.search(value)
+    if found:
+        raise ValueError(f"contains the control character U+{ord(found.group()):04X}")
+    return value
+
+
+def check_trust(value: str) -> str:
+    """Return the customer's id; raise ValueError where nobody vouches for it: one customer's answers would
+    be given to another."""
+    if not settings.TRUST_CUSTOMER_ID:
+        raise ValueError("is not accepted here (TRUST_CUSTOMER_ID is off)")
+    return value
+
+
+Message = Annotated[str, Field(max_length=MAX_MESSAGE_CHARS), AfterValidator(check_text)]
+EarlierMessage = Annotated[str, Field(max_length=MAX_MESSAGE_CHARS * 4), AfterValidator(check_text)]
+CustomerId = Annotated[str, Field(max_length=200), AfterValidator(check_text), AfterValidator(check_trust)]
+Slug = Annotated[str, Field(max_length=50, pattern=r"^[A-Za-z0-9_-]+$")]
+
+
+class Body(BaseModel):
+    """A JSON object of known fields: a number is no string, and a mistyped name is an error."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class TurnBody(Body):
+    """One earlier message."""
+
+    role: Literal["user", "assistant"]
+    content: EarlierMessage
+
+
+class QuestionBody(Body):
+    """What a customer asks. `history` is without the message itself, oldest first."""
+
+    message: Message
+    history: Annotated[list[TurnBody], Field(max_length=MAX_HISTORY)] = []
+    collection: Slug | None = None
+    customer_id: CustomerId | None = None
+
+    def question(self, directives: Directives) -> Question:
+        """Return the body as a Question."""
+        return Question(
+            message=self.message,
+            history=tuple(Turn(role=turn.role, content=turn.content) for turn in self.history),
+            collection=self.collection or settings.DEFAULT_COLLECTION,
+            customer_id=self.customer_id,
+            directives=directives,
+        )
+
+
+def usd(amount: Decimal | None) -> str | None:
+    """Return the amount as a plain decimal string, None where it is not known."""
+    return None if amount is None else f"{amount.normalize():f}" if amount else "0"
+
+
+def rendered(answer: Answer) -> dict[str, Any]:
+    """Return the answer as the endpoint's JSON body."""
+    cache = answer.cache
+    return {
+        "answer": answer.text,
+        "intent": {"name": answer.intent, "confidence": answer.confidence},
+        "sources": [
+            {
+                "document": source.document,
+                "title": source.title,
+                "section": source.section,
+                "passage": source.passage,
+            }
+            for source in answer.sources
+        ],
+        "needs_human": answer.needs_human,
+        "cache": {
+            "status": cache.status,
+            "level": cache.level,
+            "reason": cache.reason,
+            "age_s": cache.age_s,
+            "ttl_s": cache.ttl_s,
+            "entry_id": cache.entry_id,
+        },
+        "cost": {"spent_usd": usd(answer.spent_usd), "saved_usd": usd(answer.saved_usd)},
+        "timing_ms": answer.timing_ms,
+    }

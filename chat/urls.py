@@ -1,0 +1,12 @@
+"""The chat's addresses. None of the API's ends with a slash."""
+
+from django.urls import path
+
+from chat.pages import chat_page
+from chat.views import ChatView, HealthView
+
+urlpatterns = [
+    path("", chat_page, name="chat-page"),
+    path("api/chat", ChatView.as_view(), name="chat"),
+    path("api/health", HealthView.as_view(), name="health"),
+]

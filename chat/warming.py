@@ -1,0 +1,69 @@
+"""Answering ahead: how the cache's warmer asks a question, and what a server makes ready when it starts."""
+
+import json
+import logging
+from pathlib import Path
+from threading import Thread
+
+from django.conf import settings
+from django.db import DatabaseError, close_old_connections, transaction
+
+from cachemgmt.api import Warmed, WarmingList, request_run
+from chat import assembly
+from chat.errors import ChatError
+from chat.types import Question
+
+logger = logging.getLogger(__name__)
+SAMPLE_LIST = Path(settings.BASE_DIR) / "sample" / "warming.json"
+
+
+def warm(collection: str, question: str) -> Warmed:
+    """Answer a question for nobody in particular, and say what became of it."""
+    try:
+        answer = assembly.pipeline().answer(
+            Question(message=question, collection=collection, purpose="warming")
+        )
+    except ChatError as error:
+        return Warmed(outcome="failed", spent_usd=None, detail=str(error))
+    if answer.needs_human:
+        detail = f"no answer from the policies ({answer.cache.reason})"
+        return Warmed(outcome="not_stored", spent_usd=answer.spent_usd, detail=detail)
+    if answer.cache.status == "hit":
+        return Warmed(outcome="reused", spent_usd=answer.spent_usd)
+    if not answer.cache.is_stored:
+        detail = f"not stored ({answer.cache.reason})"
+        return Warmed(outcome="not_stored", spent_usd=answer.spent_usd, detail=detail)
+    return Warmed(outcome="filled", spent_usd=answer.spent_usd)
+
+
+def load_sample_list() -> WarmingList:
+    """Return the sample company's warming list, made from its file if it is not there. A lead's edits to it
+    are kept."""
+    wanted = json.loads(SAMPLE_LIST.read_text(encoding="utf-8"))
+    with transaction.atomic():
+        row, is_new = WarmingList.objects.get_or_create(
+            name=wanted["name"], defaults={"description": wanted["description"], "collection": "sample"}
+        )
+        if is_new:
+            for position, question in enumerate(wanted["questions"]):
+                row.queries.create(question=question, position=position)
+    return row
+
+
+def prepare_in_background() -> None:
+    """Load the models and the index before the first question needs them, and ask for the warming that
+    WARM_ON_START wants. Returns at once."""
+    Thread(target=_prepare, name="tria-prepare", daemon=True).start()
+
+
+def _prepare() -> None:
+    try:
+        assembly.pipeline().make_ready(settings.DEFAULT_COLLECTION)
+        if settings.WARM_ON_START:
+            row = WarmingList.objects.filter(name="sample").first()
+            if row:
+                request_run([row], requested_by="WARM_ON_START")
+    except (DatabaseError, ChatError) as error:
+        logger.warning("Could not get ready ahead: %s", type(error).__name__, extra={"action": "prepare"})
+    finally:
+        close_old_connections()
