@@ -1,0 +1,156 @@
+"""The product itself, as a customer's operator starts it: its own process, port and data directory."""
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+import pytest
+
+from tests.fakes.browser import browser, browser_page, complaints, open_page
+from tests.fakes.llm_server import LlmServer
+
+__all__ = ["browser", "browser_page", "complaints", "open_page"]
+
+ROOT = Path(__file__).resolve().parents[2]
+START_S = 90.0
+STOP_S = 20.0
+POLL_S = 0.1
+INHERITED = ("PATH", "HOME", "LANG", "TMPDIR")
+"""Nothing else of the environment reaches the product: a key or a Redis of this machine must not."""
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@dataclass(kw_only=True)
+class Product:
+    """One running product. `stop` and `start` may be called again and again; data and address stay."""
+
+    data_dir: Path
+    environment: dict[str, str] = field(default_factory=dict)
+    port: int = field(default_factory=free_port)
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def log(self) -> Path:
+        return self.data_dir / "serve.log"
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Return once it is healthy; fail after START_S, or as soon as the process is gone."""
+        environment = {
+            **{name: os.environ[name] for name in INHERITED if name in os.environ},
+            "TRIA_DATA_DIR": str(self.data_dir),
+            "PORT": str(self.port),
+            "LLM_PROVIDER": "extractive",
+            **self.environment,
+        }
+        command = [sys.executable, "manage.py", "serve", "--prepare"]
+        with self.log.open("ab") as log:
+            # Its own process group: the web server has workers, and all of them must go.
+            self.process = subprocess.Popen(
+                command, cwd=ROOT, env=environment, stdout=log, stderr=log, start_new_session=True
+            )
+        try:
+            self._wait_until_healthy()
+        except BaseException:  # A test's time limit and Ctrl-C too: nothing may be left running.
+            self.stop()
+            raise
+
+    def _wait_until_healthy(self) -> None:
+        deadline = time.monotonic() + START_S
+        while not self.is_healthy():
+            if self.is_gone_within(POLL_S) or time.monotonic() > deadline:
+                pytest.fail(f"The product did not start. Its log ends:\n{self.log.read_text()[-3000:]}")
+
+    def is_healthy(self) -> bool:
+        """Return whether the health check says so; false while nobody answers."""
+        try:
+            with urllib.request.urlopen(f"{self.url}/api/health", timeout=2) as response:
+                is_ok: bool = response.status == 200
+                return is_ok
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            return False
+
+    def is_gone_within(self, wait_s: float) -> bool:
+        """Wait that long at most; return whether the process has ended."""
+        assert self.process
+        try:
+            self.process.wait(wait_s)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
+    def stop(self) -> None:
+        """End the process and its workers: politely, and after STOP_S by force."""
+        if self.process is None:
+            return
+        if self.process.poll() is None:
+            self.process.terminate()
+            self.is_gone_within(STOP_S)
+        with contextlib.suppress(ProcessLookupError):  # The whole group has ended by itself, as it should.
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait(STOP_S)
+        self.process = None
+
+
+@pytest.fixture(scope="session")
+def prepared_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data directory with the sample indexed and nothing answered yet. To be copied, not used."""
+    with Product(data_dir=tmp_path_factory.mktemp("prepared")) as prepared:
+        return prepared.data_dir
+
+
+@pytest.fixture(scope="session")
+def product(tmp_path_factory: pytest.TempPathFactory, prepared_dir: Path) -> Iterator[Product]:
+    """The product with its sample policies and the extractive provider, shared by the session's tests."""
+    data_dir = tmp_path_factory.mktemp("product") / "data"
+    with Product(data_dir=shutil.copytree(prepared_dir, data_dir)) as running:
+        yield running
+
+
+@pytest.fixture
+def own_product(tmp_path: Path, prepared_dir: Path) -> Iterator[Product]:
+    """A product of this test alone, which it may stop and start again."""
+    with Product(data_dir=shutil.copytree(prepared_dir, tmp_path / "data")) as running:
+        yield running
+
+
+@pytest.fixture
+def llm_product(tmp_path: Path, prepared_dir: Path, llm_server: LlmServer) -> Iterator[Product]:
+    """A product of this test alone that asks `llm_server`."""
+    environment = {
+        "LLM_PROVIDER": "openai",
+        "OPENAI_API_KEY": llm_server.api_key,
+        "OPENAI_BASE_URL": llm_server.base_url,
+        "EMBEDDER": "minilm",
+    }
+    data_dir = shutil.copytree(prepared_dir, tmp_path / "data")
+    with Product(data_dir=data_dir, environment=environment) as running:
+        yield running

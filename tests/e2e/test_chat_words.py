@@ -1,0 +1,57 @@
+"""How the chat page words numbers: its own module, run in the browser."""
+
+import pytest
+from playwright.sync_api import Page
+
+from tests.e2e.conftest import Product
+
+CALL = "([name, value]) => import('/static/chat/words.js').then((words) => words[name](value))"
+
+
+@pytest.fixture
+def words(browser_page: Page, product: Product) -> Page:
+    browser_page.goto(product.url)
+    return browser_page
+
+
+WORDINGS = [
+    ("money", None, "unknown price"),
+    ("money", "0", "$0"),
+    ("money", "0.0617", "$0.0617"),
+    ("money", "0.000043", "$0.000043"),
+    ("money", "0.0000000043", "under $0.000001"),
+    ("money", "1.50", "$1.5"),
+    ("money", "100", "$100"),
+    ("milliseconds", 1.24, "1.2 ms"),
+    ("milliseconds", 11873.2, "11,873 ms"),
+    ("duration", 89, "89 s"),
+    ("duration", 1740, "29 min"),
+    ("duration", 86400, "24 h"),
+    ("duration", 604800, "7 days"),
+    ("reason", "absent", "nothing stored for it yet"),
+    ("reason", "some-new-reason", "some new reason"),
+]
+
+
+def test_numbers_and_reasons_are_worded(words: Page) -> None:
+    for name, value, said in WORDINGS:
+        assert words.evaluate(CALL, [name, value]) == said, (name, value)
+
+
+SHAPES = [
+    ("One.\nTwo.\n\nThree.", "<p>One.<br>Two.</p><p>Three.</p>"),
+    ("Do:\n- this\n- that", "<p>Do:</p><ul><li>this</li><li>that</li></ul>"),
+    ("1. Open it.\n2. Close it.", "<ol><li>Open it.</li><li>Close it.</li></ol>"),
+    ("**Within** 30 days, 2 ** 3", "<p>**Within** 30 days, 2 ** 3</p>"),
+    ("**Within** 30 days", "<p><strong>Within</strong> 30 days</p>"),
+    ("<b>no</b> & so", "<p>&lt;b&gt;no&lt;/b&gt; &amp; so</p>"),
+]
+MAKE = """
+(text) => import('/static/chat/elements.js')
+  .then(({ element, prose }) => element('div', {}, prose(text)).innerHTML)
+"""
+
+
+def test_texts_become_paragraphs_and_lists_and_never_markup(words: Page) -> None:
+    for text, shape in SHAPES:
+        assert words.evaluate(MAKE, text) == shape
