@@ -128,7 +128,7 @@ _INDEFINITE = re.compile(r"\b(?:an?|some|my|your|our|any|you|information|info|he
 _SAYS_LITTLE = """
     exception exceptions condition conditions restriction restrictions limit limits alternative alternatives
     requirement requirements document documents needed required reason difference else happens apply applies
-    free cheaper possible allowed option then
+    free cheaper possible allowed option then there
     a about again all also am an and any anything are as at available be been by can cost costs could
     date day did do does doing done else fare fee for from get gets give go going good has have having
     help hour hours how i if in into is just know let like long look make many may me much must my name

@@ -124,6 +124,7 @@ def test_warmed_list_is_answered_from_the_cache(admin: Page) -> None:
     admin.get_by_role("button", name="Warm now").click()
     expect(admin.locator("#run-progress")).to_contain_text("2 of 2 questions", timeout=30_000)
     expect(admin.locator("#run-progress")).not_to_contain_text("refreshes itself")
+    expect(admin.locator("#header-inner")).to_contain_text("Monday morning: done")
     made = int(admin.locator("#run-progress dd strong").first.inner_text())
     hits = sum(ask(admin, question)["status"] == "hit" for question in questions)
     assert (made, hits) == (2, 2)

@@ -1,0 +1,121 @@
+"""How the admin says levels, times, amounts and targets to people."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+
+from cachemgmt.models import FlushRecord
+
+UNITS = {86_400: "day", 3_600: "hour", 60: "minute", 1: "second"}
+"""What times are said in, by seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class LevelWords:
+    """A level's name for people, what it holds, and what flushing it does."""
+
+    name: str
+    holds: str
+    flushing: str
+
+
+LEVELS: Mapping[str, LevelWords] = {
+    "response": LevelWords(
+        "Complete answers",
+        "The finished answer to a question, ready to send.",
+        "The next customer's answer is put together again from the stored replies, mostly at no cost.",
+    ),
+    "intent": LevelWords(
+        "Recognised intents",
+        "What a message asks for: its intent, its language, whether it is personal.",
+        "Messages are read anew by the language model. Complete answers stay.",
+    ),
+    "policy": LevelWords(
+        "Found policy passages",
+        "The passages of the policies that a question needs.",
+        "Passages are searched anew, at no cost. Complete answers stay.",
+    ),
+    "reply": LevelWords(
+        "Written replies",
+        "The text written from the passages and checked against them.",
+        "Replies are written anew once the complete answers made of them are gone. To have both written "
+        "anew at once, flush by collection, intent or document instead.",
+    ),
+    "vector": LevelWords(
+        "Question vectors",
+        "A question in the form that passages are searched with.",
+        "Vectors are computed anew. No answer changes.",
+    ),
+}
+
+
+def level_name(level: str) -> str:
+    """Return what people call the level; the level itself where it has no name."""
+    words = LEVELS.get(level)
+    return words.name if words else level
+
+
+def duration(seconds: float) -> str:
+    """Return a time in its two largest units, "1 hour 30 minutes"; "0 seconds" below one."""
+    left, parts = round(seconds), []
+    for size, unit in UNITS.items():
+        count, left = divmod(left, size)
+        if count:
+            parts.append(f"{count} {unit}{'' if count == 1 else 's'}")
+    return " ".join(parts[:2]) or "0 seconds"
+
+
+def roughly(seconds: float) -> str:
+    """Return a time in its largest unit, "1 day"."""
+    return " ".join(duration(seconds).split()[:2])
+
+
+def usd(amount: Decimal | str | None) -> str:
+    """Return an amount of USD, with cents, and with more digits where it is below a dollar."""
+    if amount is None:
+        return "unknown"
+    value = Decimal(amount)
+    size, sign = abs(value), "-" if value < 0 else ""
+    if not size:
+        return "$0"
+    if size < Decimal("0.0001"):
+        return f"{'more' if sign else 'less'} than {sign}$0.0001"
+    return f"{sign}${size:,.2f}" if size >= 1 else f"{sign}${size:.4f}"
+
+
+def share(part: float | None) -> str:
+    """Return a share as a percentage, "no data" where nothing was counted."""
+    return "no data" if part is None else f"{part:.1%}".replace(".0%", "%")
+
+
+def entries(count: int | None) -> str:
+    """Return how many entries that are, in words."""
+    if count is None:
+        return "an unknown number of stored results"
+    return f"{count:,} stored result{'' if count == 1 else 's'}"
+
+
+TARGET_WORDS = {
+    "collection": "Collection",
+    "intent": "Intent",
+    "doc": "Document",
+    "entry": "One answer",
+    "customer": "Customer",
+}
+
+
+def target(kind: str, match: str) -> str:
+    """Return what a flush removes: "Everything", "Level: Complete answers", "Names like …"."""
+    if kind == "all":
+        return "Everything"
+    if kind == "pattern":
+        return f"Names like {match}"
+    label, _, value = match.partition(":")
+    if label == "level":
+        return f"Level: {level_name(value)}"
+    return f"{TARGET_WORDS.get(label, label)}: {value}"
+
+
+def flushed(record: FlushRecord) -> str:
+    """Return what that flush removed."""
+    return target(record.kind, record.match)
