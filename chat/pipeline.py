@@ -47,8 +47,10 @@ class Pipeline:
 
     def make_ready(self, collection: str) -> None:
         """Load what the first question to this collection would have to wait for: models, index."""
+        book = Bill(purpose="start", collection=collection).book
+        self.provider.make_ready(book=book)
         revision = self._known().revisions.get(collection)
-        vector = self._retriever.embed("ready", book=lambda _call: None)
+        vector = self._retriever.embed("ready", book=book)
         if revision:
             self._retriever.search(collection=collection, revision=revision, question="ready", vector=vector)
 

@@ -18,6 +18,10 @@ class Provider(Protocol):
 
     name: str
 
+    def make_ready(self, *, book: BookCall) -> None:
+        """Do beforehand what the first question would otherwise wait for, and pay for."""
+        ...
+
     def fingerprint(self, stage: Stage) -> Mapping[str, object]:
         """Return, as plain JSON values, all that shapes this stage's results besides its arguments:
         model, endpoint, sampling, prompts, intents, thresholds, code."""

@@ -44,6 +44,10 @@ class ExtractiveProvider:
         self._nearest = NearestIntent(embedder)
         self._ranker = SentenceRanker(embedder)
 
+    def make_ready(self, *, book: BookCall) -> None:
+        """Embed the intents' examples."""
+        self._nearest.make_ready(book=book)
+
     def fingerprint(self, stage: Stage) -> Mapping[str, object]:
         """Return the embedder's id and fingerprints of the sources that take part in the stage."""
         here = Path(__file__).parent

@@ -31,6 +31,10 @@ class NearestIntent:
         self._vectors: Floats | None = None
         self._lock = Lock()
 
+    def make_ready(self, *, book: BookCall) -> None:
+        """Embed the examples, if that is not done yet."""
+        self._example_vectors(book)
+
     def of(
         self, message: str, *, is_personal: bool, kinds: frozenset[IntentKind], book: BookCall
     ) -> tuple[str, float]:

@@ -88,6 +88,9 @@ class OpenAIProvider:
         self._client = client
         self._models = dict(models)
 
+    def make_ready(self, *, book: BookCall) -> None:
+        """Nothing: a call ahead would only cost."""
+
     def fingerprint(self, stage: Stage) -> Mapping[str, object]:
         """Return what shapes the stage's results; nothing for "retrieve", in which no model has a part.
 

@@ -10,13 +10,14 @@ import numpy as np
 
 from cachemgmt.api import BookCall
 from chat.knowledge.embedders import Embedder, Floats
-from chat.knowledge.ranking import GramWeights
+from chat.knowledge.ranking import GramWeights, blend, heading_to_embed, scores, text_to_embed
 from chat.providers.quoting import Sentence, sentences_of
 from chat.stages.figures import figures
 from chat.types import Passage
 
 PASSAGE_WEIGHT = 1.5
-"""The passage's score counts most: it was found with knowledge of all other passages."""
+"""A sentence's passage counts most. Its score is computed anew from the passages given: the one it was found
+with depends on all other policies, which the reply's key does not cover."""
 WORDING_WEIGHT = 0.15
 FIGURE_BONUS = 0.08
 """For a sentence with a figure where one is asked for."""
@@ -61,16 +62,27 @@ class SentenceRanker:
             return []
         alone = [_whole(sentence) for _, _, sentence in rows]
         in_place = [f"{passages[n].section}. {text}" for (n, _, _), text in zip(rows, alone, strict=True)]
-        vectors = self._vectors([question, *alone, *in_place], book)
-        nearness = vectors[1:] @ vectors[0]
-        near = (nearness[: len(rows)] + nearness[len(rows) :]) / 2
+        whole = [text_to_embed(one.title, one.heading_path, one.text) for one in passages]
+        places = [heading_to_embed(one.title, one.heading_path) for one in passages]
+        vectors = self._vectors([question, *alone, *in_place, *whole, *places], book)
+        asked, near_alone, near_in_place = vectors[0], *np.split(vectors[1 : 1 + 2 * len(rows)], 2)
+        near = (near_alone @ asked + near_in_place @ asked) / 2
+        of_passage = scores(
+            question=question,
+            vector=asked,
+            candidates=passages,
+            vectors=blend(*np.split(vectors[1 + 2 * len(rows) :], 2)),
+            weights=GramWeights(passages),
+        )
         texts = [replace(passages[n], text=text) for (n, _, _), text in zip(rows, alone, strict=True)]
         shared = GramWeights(texts).shares(question, texts)
         wants_figure = _ASKS_FOR_A_FIGURE.search(question.casefold()) is not None
         ranked = []
         for (n, m, sentence), text, own, wording in zip(rows, alone, near, shared, strict=True):
             bonus = FIGURE_BONUS if wants_figure and any(figures(text)) else 0.0
-            score = PASSAGE_WEIGHT * passages[n].score + float(own) + WORDING_WEIGHT * float(wording) + bonus
+            score = (
+                PASSAGE_WEIGHT * float(of_passage[n]) + float(own) + WORDING_WEIGHT * float(wording) + bonus
+            )
             ranked.append(Ranked(n, m, sentence, round(score, 4)))
 
         def place(row: Ranked) -> tuple[float, str, tuple[str, ...], str, int]:

@@ -1,6 +1,7 @@
 """Stage 2: find the policy passages that bear on the question."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Protocol
 
 from cachemgmt.api import BookCall
@@ -51,8 +52,11 @@ def is_enough(passages: Sequence[Passage]) -> bool:
 
 
 def in_canonical_order(passages: Sequence[Passage]) -> list[Passage]:
-    """Return the passages in the order in which keys and models see them: however they were ranked, the
-    same passages are the same input."""
+    """Return the passages as keys and models see them: in an order of their own, and without the scores.
+
+    However they were ranked, and whatever other policies there are, the same passages are the same input.
+    """
+    unranked = [replace(passage, score=0.0) for passage in passages]
     return sorted(
-        passages, key=lambda passage: (passage.title, passage.heading_path, passage.text, passage.document)
+        unranked, key=lambda passage: (passage.title, passage.heading_path, passage.text, passage.document)
     )
