@@ -8,6 +8,7 @@ from time import perf_counter
 from cachemgmt.api import Bill, Key, Knowledge, Made, NotStored, Outcome, Visit, normalise_message
 from chat.errors import NotCached, ProviderRefused, UnknownCollection
 from chat.intents import intent_named
+from chat.precedence import Precedence
 from chat.providers.base import Provider
 from chat.report import Reporter
 from chat.response_cache import ChatResponseCache, document_tags
@@ -44,6 +45,7 @@ class Pipeline:
         self._cache = cache
         self._report = reporter
         self._known = known
+        self._precedence = Precedence()
 
     def make_ready(self, collection: str) -> None:
         """Load what the first question to this collection would have to wait for: models, index."""
@@ -78,7 +80,11 @@ class Pipeline:
             raise UnknownCollection
         run.missed = found.reason
         try:
-            return self._make(run)
+            if question.purpose == "warming":
+                self._precedence.give_way()
+                return self._make(run)
+            with self._precedence.customer():
+                return self._make(run)
         except NotStored as error:
             raise NotCached from error
         except ProviderRefused:
@@ -181,14 +187,8 @@ class Pipeline:
             cost_usd = run.bill.since(spent_before)
             return Made(value=vector, cost_usd=cost_usd, question=reading.question, keep_under=None)
 
-        # only-if-cached forbids to fill an answer, not to look for its evidence.
-        vector_scope = replace(
-            scope,
-            visit=replace(scope.visit, directives=replace(scope.visit.directives, only_if_cached=False)),
-        )
-        outcome = self._cache.fill_vector(
-            reading.question, self._retriever.embedder_id, fill, scope=vector_scope
-        )
+        embedder_id = self._retriever.embedder_id
+        outcome = self._cache.fill_vector(reading.question, embedder_id, fill, scope=scope)
         vector: list[float] = outcome.value
         return vector
 

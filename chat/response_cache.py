@@ -183,11 +183,13 @@ class ChatResponseCache:
 
     def fill_vector(self, text: str, embedder: str, fill: Callable[[], Made], *, scope: Scope) -> Outcome:
         """Return the text's stored embedding vector, else what `fill` makes: a new revision of the policies
-        embeds no question again."""
+        embeds no question again. Made for only-if-cached, too: that forbids to fill an answer, not to look
+        for its evidence."""
         keys = scoped_keys("vector", {"text": text, "embedder": embedder}, "", scope)
         under = keep_under(keys, scope)
+        visit = replace(scope.visit, directives=replace(scope.visit.directives, only_if_cached=False))
         return self._engine.get_or_fill(
-            keys, lambda: replace(fill(), keep_under=under), scope.visit, barred=scope.barred
+            keys, lambda: replace(fill(), keep_under=under), visit, barred=scope.barred
         )
 
     # reply ----------------------------------------------------------------------------------------------
