@@ -7,12 +7,12 @@ from cachemgmt.engine.cache import Cache
 from cachemgmt.engine.clock import Knowledge
 from cachemgmt.engine.entry import Entry
 from cachemgmt.engine.errors import NotStored
-from cachemgmt.engine.freshness import Directives, age_s, ttl_left_s
+from cachemgmt.engine.freshness import Directives
 from cachemgmt.engine.key import Key, fingerprint, normalise_message
 from cachemgmt.engine.memory_store import MemoryStore
 from cachemgmt.engine.results import Lookup, Made, Outcome, Visit
 from cachemgmt.engine.store import Store
-from cachemgmt.ledger import Bill, count, release_connection
+from cachemgmt.ledger import Bill, count, release_connection, write_counts
 from cachemgmt.metrics import metrics
 from cachemgmt.models import WarmingList
 from cachemgmt.names import register_names
@@ -38,7 +38,6 @@ __all__ = [
     "Warmed",
     "WarmingList",
     "advance_clock",
-    "age_s",
     "cache_engine",
     "count",
     "fingerprint",
@@ -51,7 +50,7 @@ __all__ = [
     "register_warmer",
     "release_connection",
     "request_run",
-    "ttl_left_s",
+    "write_counts",
 ]
 
 

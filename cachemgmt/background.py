@@ -1,16 +1,19 @@
 """What a server process does besides answering: learn of changes, write the counts, warm."""
 
+import atexit
+import contextlib
 import logging
 import time
 from collections.abc import Callable
 from threading import Thread
 
+from django.conf import settings
 from django.db import DatabaseError, close_old_connections
 
 from cachemgmt.flushing import can_see_entries
 from cachemgmt.ledger import write_counts
 from cachemgmt.snapshot import announce_clock, snapshot
-from cachemgmt.warming import take_waiting, work_off
+from cachemgmt.warming import give_up_orphans, take_waiting, work_off
 
 logger = logging.getLogger(__name__)
 
@@ -20,7 +23,11 @@ WARMING_EVERY_S = 1.0
 
 
 def start() -> None:
-    """Start the threads of a server process. They end with it."""
+    """Start the threads of a server process. They end with it, after what was counted is written."""
+    if not settings.REDIS_URL:
+        with contextlib.suppress(DatabaseError):
+            give_up_orphans()
+    atexit.register(write_counts)
     for every_s, work in (
         (CLOCK_EVERY_S, watch_clock),
         (COUNTS_EVERY_S, write_counts),

@@ -60,7 +60,7 @@ class Bill:
         try:
             row.cost_usd = cost_usd(call, now.date())
             row.save()
-        except DatabaseError:
+        except UNBOOKABLE:
             logger.exception("A call could not be booked; it is booked later", extra={"action": "book"})
             _unbooked.append(row)
             self.spent_usd = None
@@ -71,7 +71,10 @@ class Bill:
         self.spent_usd = None if total is None or row.cost_usd is None else total + row.cost_usd
 
 
-_unbooked: deque[LlmCall] = deque(maxlen=10_000)
+UNBOOKABLE = (DatabaseError, ArithmeticError, ValueError)
+"""What a database can make of a call: out, or of no use for numbers or names as large as these."""
+
+_unbooked: deque[LlmCall] = deque()
 
 
 @dataclass(slots=True)
@@ -107,7 +110,8 @@ def count(
 def write_counts() -> None:
     """Add what was counted since the last time to the buckets, and book what could not be booked.
 
-    Several processes may write at once. If the database fails, nothing is lost: it is added next time.
+    Several threads and processes may write at once. If the database fails, nothing is lost: it is added
+    next time.
     """
     global _sums
     with _lock:
@@ -116,22 +120,6 @@ def write_counts() -> None:
         with transaction.atomic():
             for key, total in taken.items():
                 _add_to_bucket(key, total)
-        while _unbooked:
-            row = _unbooked[0]
-            row.cost_usd = cost_usd(
-                ProviderCall(
-                    stage=row.stage,
-                    model=row.model,
-                    outcome="ok",
-                    seconds=row.seconds,
-                    prompt_tokens=row.prompt_tokens,
-                    cached_tokens=row.cached_tokens,
-                    completion_tokens=row.completion_tokens,
-                ),
-                row.made_at.date(),
-            )
-            row.save()
-            _unbooked.popleft()
     except DatabaseError:
         logger.warning("Metrics could not be written; they are written later", extra={"action": "count"})
         with _lock:
@@ -140,6 +128,22 @@ def write_counts() -> None:
                 newer.count += total.count
                 newer.seconds += total.seconds
                 newer.saved_usd += total.saved_usd
+    _book_waiting()
+
+
+def _book_waiting() -> None:
+    """Try once more to book each waiting call; those that fail again go on waiting, behind the others."""
+    for _ in range(len(_unbooked)):
+        try:
+            row = _unbooked.popleft()
+        except IndexError:
+            return  # another thread took the last
+        try:
+            row.cost_usd = cost_usd(row, row.made_at.date())
+            row.save()
+        except UNBOOKABLE:
+            logger.warning("A call still cannot be booked", extra={"action": "book"})
+            _unbooked.append(row)
 
 
 def _add_to_bucket(key: BucketKey, total: _Sum) -> None:

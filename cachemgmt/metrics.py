@@ -23,11 +23,19 @@ class LevelTotals(TypedDict):
     collapsed: int
     bypasses: int
     stale: int
+    errors: int
     hit_rate: float | None
     saved_usd: str
 
 
-OUTCOMES = {"hit": "hits", "miss": "misses", "collapsed": "collapsed", "bypass": "bypasses", "stale": "stale"}
+OUTCOMES = {
+    "hit": "hits",
+    "miss": "misses",
+    "collapsed": "collapsed",
+    "bypass": "bypasses",
+    "stale": "stale",
+    "error": "errors",
+}
 
 
 def metrics(*, hours: float = 24, collection: str | None = None) -> dict[str, Any]:
@@ -87,6 +95,7 @@ def _totals(found: Iterable[tuple[str, int, Decimal]]) -> LevelTotals:
         collapsed=totals["collapsed"],
         bypasses=totals["bypasses"],
         stale=totals["stale"],
+        errors=totals["errors"],
         hit_rate=round(totals["hits"] / asked, 4) if asked else None,
         saved_usd=plain(saved_usd),
     )

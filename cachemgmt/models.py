@@ -51,6 +51,11 @@ class TtlRule(models.Model):
             models.UniqueConstraint(fields=["level", "intent"], name="one_rule_per_level_and_intent"),
             models.CheckConstraint(condition=models.Q(ttl_s__gte=1), name="ttl_is_at_least_a_second"),
             models.CheckConstraint(
+                condition=~models.Q(level="policy") | models.Q(intent=""),
+                name="passages_have_no_intent",
+                violation_error_message="The level policy knows no intents: leave the intent empty.",
+            ),
+            models.CheckConstraint(
                 condition=models.Q(level__in=list(DEFAULT_TTL_S)), name="ttl_level_is_known"
             ),
         ]

@@ -2,9 +2,23 @@
 
 from datetime import date
 from decimal import Decimal
+from typing import Protocol
 
-from cachemgmt.calls import ProviderCall
 from cachemgmt.models import ModelPrice
+
+
+class Priceable(Protocol):
+    """A call, as it was made or as it is booked."""
+
+    @property
+    def model(self) -> str: ...
+    @property
+    def prompt_tokens(self) -> int: ...
+    @property
+    def cached_tokens(self) -> int: ...
+    @property
+    def completion_tokens(self) -> int: ...
+
 
 PER_MILLION = Decimal(1_000_000)
 
@@ -18,7 +32,7 @@ def price_of(model: str, on: date) -> ModelPrice | None:
     return max(fitting, key=lambda price: (len(price.model_pattern), price.valid_from), default=None)
 
 
-def cost_usd(call: ProviderCall, on: date) -> Decimal | None:
+def cost_usd(call: Priceable, on: date) -> Decimal | None:
     """Return what the call cost in USD, None where its model has no price. A call without tokens costs 0."""
     if not (call.prompt_tokens or call.completion_tokens):
         return Decimal(0)

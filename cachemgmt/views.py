@@ -1,5 +1,7 @@
 """The cache over HTTP, for dashboards and health checks."""
 
+import re
+
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -18,9 +20,12 @@ class MetricsView(APIView):
 
     def get(self, request: Request) -> Response:
         asked = request.query_params.get("hours", "24")
-        if not (asked.isascii() and asked.isdigit() and 1 <= int(asked[:6]) <= MAX_HOURS):
+        if not (re.fullmatch(r"[0-9]{1,6}", asked) and 1 <= int(asked) <= MAX_HOURS):
             raise ValidationError({"hours": [f"Must be a whole number from 1 to {MAX_HOURS}."]})
-        return Response(metrics(hours=int(asked), collection=request.query_params.get("collection")))
+        collection = request.query_params.get("collection")
+        if collection is not None and not re.fullmatch(r"[a-z0-9-]{1,50}", collection):
+            raise ValidationError({"collection": ["Must be a collection's name."]})
+        return Response(metrics(hours=int(asked), collection=collection))
 
 
 class CacheHealthView(APIView):

@@ -82,6 +82,13 @@ def take(run: WarmingRun) -> bool:
     return bool(taken)
 
 
+def give_up_orphans() -> None:
+    """Mark runs as failed that an ended server left "running". Only for a server that is alone: over Redis,
+    another process may be at work on them."""
+    orphans = WarmingRun.objects.filter(state="running")
+    orphans.update(state="failed", ended_at=timezone.now(), problems=["the server stopped meanwhile"])
+
+
 def work_off(run: WarmingRun, *, on_progress: Callable[[WarmingRun], None] = lambda _run: None) -> None:
     """Answer the run's questions one after the other, and write down what became of each.
 
@@ -91,6 +98,15 @@ def work_off(run: WarmingRun, *, on_progress: Callable[[WarmingRun], None] = lam
     if not _registered:
         raise RuntimeError("nothing is registered that could warm")
     run.spent_usd = Decimal(0)
+    try:
+        _answer_all(run, on_progress)
+    except BaseException:  # the row must not stay "running", whatever it was
+        _end(run, "failed")
+        raise
+    _end(run, "failed" if run.failed else "done")
+
+
+def _answer_all(run: WarmingRun, on_progress: Callable[[WarmingRun], None]) -> None:
     for collection, question in run.questions:
         warmed = _registered[0](collection, question)
         setattr(run, warmed.outcome, getattr(run, warmed.outcome) + 1)
@@ -100,7 +116,10 @@ def work_off(run: WarmingRun, *, on_progress: Callable[[WarmingRun], None] = lam
             run.problems = [*run.problems, f"{question}: {warmed.detail}"]
         run.save()
         on_progress(run)
-    run.state = "failed" if run.failed else "done"
+
+
+def _end(run: WarmingRun, state: str) -> None:
+    run.state = state
     run.ended_at = timezone.now()
     run.save()
     logger.info("Warmed %d questions", len(run.questions), extra={"action": "warm", "outcome": run.state})

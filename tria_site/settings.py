@@ -103,7 +103,7 @@ def unsafe_in_production(found: Environment) -> list[str]:
             not found.ALLOWED_HOSTS,
             "ALLOWED_HOSTS is missing: name the hosts that serve this, comma-separated",
         ),
-        (found.ALLOWED_HOSTS == ["*"], "ALLOWED_HOSTS is '*': name the hosts that serve this"),
+        ("*" in (found.ALLOWED_HOSTS or []), "ALLOWED_HOSTS is '*': name the hosts that serve this"),
         (
             not found.DATABASE_URL,
             "DATABASE_URL is missing: production does not use the development's SQLite file",
@@ -218,7 +218,10 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
     }
 else:
-    DATABASES["default"]["OPTIONS"] = {"pool": {"min_size": 1, "max_size": 10}}
+    # Short waits: a database that is out must not hold up an answer that can be made without it.
+    DATABASES["default"].setdefault("OPTIONS", {}).update(
+        pool={"min_size": 1, "max_size": 10, "timeout": 2.0}, connect_timeout=2
+    )
 
 REDIS_URL = ENV.REDIS_URL
 if ENV.REDIS_HOST:

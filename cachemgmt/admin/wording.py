@@ -28,7 +28,7 @@ LEVELS: Mapping[str, LevelWords] = {
     "intent": LevelWords(
         "Recognised intents",
         "What a message asks for: its intent, its language, whether it is personal.",
-        "Messages are read anew by the language model. Complete answers stay.",
+        "Messages are read anew by the language model, and complete answers put together again.",
     ),
     "policy": LevelWords(
         "Found policy passages",
@@ -38,8 +38,7 @@ LEVELS: Mapping[str, LevelWords] = {
     "reply": LevelWords(
         "Written replies",
         "The text written from the passages and checked against them.",
-        "Replies are written anew once the complete answers made of them are gone. To have both written "
-        "anew at once, flush by collection, intent or document instead.",
+        "Replies are written anew, and with them the complete answers made of them.",
     ),
     "vector": LevelWords(
         "Question vectors",

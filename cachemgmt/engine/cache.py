@@ -11,13 +11,10 @@ from cachemgmt.engine.errors import NotStored, StoreError, Undecodable
 from cachemgmt.engine.flight import Flights
 from cachemgmt.engine.freshness import RETENTION_S, age_s, ttl_left_s
 from cachemgmt.engine.key import Key
-from cachemgmt.engine.results import Lookup, Made, Outcome, Status, Visit
+from cachemgmt.engine.results import MISSES, Lookup, Made, Outcome, Status, Visit
 from cachemgmt.engine.store import Store
 
 logger = logging.getLogger(__name__)
-
-MISSES = {"absent", "expired", "flushed", "max-age", "unreadable", "mixed-up", "store-out"}
-"""Why a look-up can fail without anybody having meant it to."""
 
 WAIT_S = 120.0
 """How long a waiter waits for another's fill before it fills by itself."""
@@ -89,6 +86,8 @@ class Cache:
             if raw is None:
                 continue
             entry = self._decoded(key, raw)
+            if entry and entry.clock > known.clock:
+                known = self._source.known(at_least=entry.clock)
             reason = self._objection(entry, key, visit, known, accept) if entry else "unreadable"
             if entry and not reason:
                 return Lookup(entry=entry)
@@ -134,6 +133,10 @@ class Cache:
         rule = known.rule(key.level, entry.intent)
         if not entry.belongs_to(key):
             return "mixed-up"
+        if entry.clock > known.clock:
+            return (
+                "other-history"  # of a database that was since made anew or restored: its flushes are unknown
+            )
         if known.is_flushed(entry, key.collection):
             return "flushed"
         if not rule.is_enabled:

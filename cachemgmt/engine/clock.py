@@ -5,7 +5,7 @@ revision. A `Knowledge` is everything that was decided up to one value of it.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Literal, Protocol
 
@@ -65,12 +65,14 @@ class Knowledge:
 
     `rules` by (level, intent), intent "" for the whole level. `revisions` are the published policy
     revisions by collection, "" for one without any. `flushes` are in the clock's order. `floor`: the flushes
-    up to this clock are no longer listed, so entries older than it are not reused.
+    up to this clock are no longer listed, so entries older than it are not reused. `is_complete`: False
+    where nothing could be loaded yet, so that what is missing here may yet exist.
     """
 
     clock: int = 0
     floor: int = 0
     is_on: bool = True
+    is_complete: bool = True
     flushes: tuple[Flush, ...] = ()
     rules: Mapping[tuple[str, str], Rule] = field(default_factory=dict)
     revisions: Mapping[str, str] = field(default_factory=dict)
@@ -78,7 +80,11 @@ class Knowledge:
     def rule(self, level: str, intent: str | None) -> Rule:
         """Return the rule for the intent in that level, else the level's, else the default."""
         own = self.rules.get((level, intent)) if intent else None
-        return own or self.rules.get((level, "")) or Rule(ttl_s=DEFAULT_TTL_S[level])
+        rule = own or self.rules.get((level, "")) or Rule(ttl_s=DEFAULT_TTL_S[level])
+        if level != "reply":
+            return rule
+        # A reply becomes an answer again: it may not outlive one.
+        return replace(rule, ttl_s=min(rule.ttl_s, self.rule("response", intent).ttl_s))
 
     def is_enabled(self, level: str) -> bool:
         """Whether the level may be used at all."""

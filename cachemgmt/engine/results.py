@@ -8,6 +8,19 @@ from cachemgmt.engine.entry import Entry
 from cachemgmt.engine.freshness import Directives
 from cachemgmt.engine.key import Key
 
+MISSES = {
+    "absent",
+    "expired",
+    "flushed",
+    "max-age",
+    "mixed-up",
+    "other-history",
+    "policies-changed",
+    "store-out",
+    "unreadable",
+}
+"""Why a look-up can fail without anybody having meant it to."""
+
 Status = Literal["hit", "miss", "collapsed", "bypass"]
 
 
@@ -63,6 +76,13 @@ class Lookup:
 
     def __bool__(self) -> bool:
         return self.entry is not None
+
+    @property
+    def status(self) -> Status:
+        """A hit, a miss, or a bypass where somebody did not want stored results."""
+        if self.entry:
+            return "hit"
+        return "miss" if self.reason in MISSES else "bypass"
 
     @property
     def value(self) -> Any:

@@ -175,7 +175,7 @@ def test_a_rule_changed_later_acts_on_what_is_stored(
     source.decide(store, rules={("reply", ""): Rule(ttl_s=60)})
     now.advance(60)
     assert reason(cache) == "expired"
-    source.decide(store, rules={("reply", ""): Rule(ttl_s=7200)})
+    source.decide(store, rules={(level, ""): Rule(ttl_s=7200) for level in ("reply", "response")})
     now.advance(7139)
     assert reason(cache) is None
     now.advance(1)

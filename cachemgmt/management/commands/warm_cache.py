@@ -21,6 +21,7 @@ TAKEN_WITHIN_S = 5.0
 """A running server looks for waiting runs every second."""
 
 POLL_S = 0.3
+STUCK_AFTER_S = 300.0
 
 
 class Command(BaseCommand):
@@ -50,8 +51,7 @@ class Command(BaseCommand):
             def show(now: WarmingRun) -> None:
                 bar.update(task, completed=now.filled + now.reused + now.not_stored + now.failed)
 
-            if can_see_entries():
-                take(run)
+            if can_see_entries() and take(run):
                 work_off(run, on_progress=show)
             else:
                 self._watch(run, show)
@@ -82,8 +82,13 @@ class Command(BaseCommand):
 
     def _watch(self, run: WarmingRun, show: Any) -> None:
         """Let the server work the run off: without Redis, nobody else can fill its memory."""
-        deadline = time.monotonic() + TAKEN_WITHIN_S
+        deadline, seen, quiet_since = time.monotonic() + TAKEN_WITHIN_S, -1, time.monotonic()
         while run.state in {"waiting", "running"}:
+            done = run.filled + run.reused + run.not_stored + run.failed
+            if done != seen:
+                seen, quiet_since = done, time.monotonic()
+            elif run.state == "running" and time.monotonic() - quiet_since > STUCK_AFTER_S:
+                raise CommandError("The process that took this over has not moved on for minutes.")
             if run.state == "waiting" and time.monotonic() > deadline and take(run):
                 run.delete()
                 raise CommandError(
