@@ -6,14 +6,22 @@ from decimal import Decimal
 from time import perf_counter
 
 from cachemgmt.api import Bill, Key, Knowledge, Made, NotStored, Outcome, Visit, normalise_message
-from chat.errors import NotCached, ProviderRefused, UnknownCollection
+from chat.errors import ChatError, IndexUnavailable, NotCached, ProviderRefused, UnknownCollection
 from chat.intents import intent_named
 from chat.precedence import Precedence
 from chat.providers.base import Provider
 from chat.report import Reporter
 from chat.response_cache import ChatResponseCache, document_tags
 from chat.run import Reading, Run
-from chat.scope import Scope, is_personal, last_turns, tags_of, tells_personal, users_texts
+from chat.scope import (
+    Scope,
+    is_kept_for_owner,
+    is_personal,
+    last_turns,
+    owner_tags,
+    tells_personal,
+    users_texts,
+)
 from chat.stages.classify import classify
 from chat.stages.generate import HANDOFF_TEXT, PERSON_TEXT, generate, smalltalk
 from chat.stages.retrieve import TOP_N, Retriever, in_canonical_order, is_enough
@@ -67,7 +75,9 @@ class Pipeline:
             scope=Scope(
                 collection=question.collection,
                 customer_id=question.customer_id,
-                is_counted=question.purpose == "customer",
+                is_empty=not normalise_message(question.message),
+                # Names that nobody has would fill the books.
+                is_counted=question.purpose == "customer" and question.collection in self._known().revisions,
                 visit=Visit(question.directives),
             ),
             bill=Bill(purpose=question.purpose, collection=question.collection),
@@ -76,8 +86,9 @@ class Pipeline:
             found = self._cache.get_response(run.message, run.turns, scope=run.scope)
         if found.entry:
             return self._report.stored(run, found.entry)
-        if question.collection not in self._known().revisions:
-            raise UnknownCollection
+        known = self._known()
+        if question.collection not in known.revisions:
+            raise UnknownCollection if known.is_complete else IndexUnavailable
         run.missed = found.reason
         try:
             if question.purpose == "warming":
@@ -85,10 +96,14 @@ class Pipeline:
                 return self._make(run)
             with self._precedence.customer():
                 return self._make(run)
-        except NotStored as error:
-            raise NotCached from error
         except ProviderRefused:
             return self._report.handed_off(run, None, HANDOFF_TEXT, "refused")
+        except NotStored as error:
+            self._report.failed(run, "not-cached")
+            raise NotCached from error
+        except ChatError as error:
+            self._report.failed(run, type(error).__name__)
+            raise
 
     def _make(self, run: Run) -> Answer:
         with run.timed("classify"):
@@ -100,7 +115,9 @@ class Pipeline:
         passages: list[Passage] = []
         if reading.intent.kind == "policy":
             with run.timed("retrieve"):
-                passages = self._retrieve(run, reading, scope, revision)
+                # The passages are what excuses an address in the context, so they are looked for without it.
+                own = reading.is_personal or tells_personal(reading.context, ())
+                passages = self._retrieve(run, reading, replace(scope, is_personal=own), revision)
             if not is_enough(passages):
                 return self._report.handed_off(run, reading.classification, HANDOFF_TEXT, "no-passages")
         outcome = self._reply(run, reading, scope, passages)
@@ -148,7 +165,7 @@ class Pipeline:
                 question=run.message,
                 keep_under=key_for(is_own),
                 reason="personal" if is_own else None,
-                tags=tags_of(found.intent, scope, is_own=is_own),
+                tags=(f"intent:{found.intent}", *owner_tags(scope, is_own=is_own)),
             )
 
         outcome = self._cache.fill_intent(run.message, history, fill, scope=scope)
@@ -217,7 +234,8 @@ class Pipeline:
                 keep_under=key_for(is_own),
                 reason="personal" if is_own else None,
                 tags=(
-                    *tags_of(reading.intent.name, scope, is_own=is_own),
+                    f"intent:{reading.intent.name}",
+                    *owner_tags(scope, is_own=is_own),
                     *document_tags(ordered),
                 ),
                 max_ttl_s=HANDOFF_TTL_S if "handed_off" in value else None,
@@ -275,11 +293,14 @@ class Pipeline:
         answer = self._report.made(run, reading.classification, in_canonical_order(passages), reply)
         if not reply.is_storable:
             return answer
+        made_of = [tag for outcome in run.outcomes for tag in outcome.entry.tags]
+        scope = replace(scope, is_personal=scope.is_personal or is_kept_for_owner(reply.entry.tags))
         value = {
             "text": answer.text,
             "intent": answer.intent,
             "confidence": answer.confidence,
             "sources": [asdict(source) for source in answer.sources],
+            "reply_id": reply.entry.entry_id,
             "revision": revision if passages else None,
         }
         costs = [outcome.entry.cost_usd for outcome in run.outcomes]
@@ -291,6 +312,6 @@ class Pipeline:
             cost_usd=None if None in costs else sum((cost for cost in costs if cost), Decimal(0)),
             made_at=reply.entry.made_at,
             fill_s=sum(outcome.entry.fill_s for outcome in run.outcomes),
-            tags=tuple(tag for tag in reply.entry.tags if not tag.startswith(("level:", "collection:"))),
+            tags=tuple(dict.fromkeys(tag for tag in made_of if not tag.startswith("collection:"))),
         )
         return self._report.with_storage(answer, entry, is_stored=is_stored)

@@ -31,7 +31,10 @@ class Reporter:
             confidence=value["confidence"],
             sources=tuple(Source(**source) for source in value["sources"]),
             needs_human=False,
-            cache=self._cache_report("hit", "response", None, entry, is_stored=True),
+            cache=replace(
+                self._cache_report("hit", "response", None, entry, is_stored=True),
+                entry_id=value.get("reply_id", entry.entry_id),
+            ),
             spent_usd=Decimal(0),
             saved_usd=entry.cost_usd,
             timing_ms=self._timing(run),
@@ -73,12 +76,17 @@ class Reporter:
         return answer
 
     def with_storage(self, answer: Answer, entry: Entry, *, is_stored: bool) -> Answer:
-        """Return the answer naming the entry that the next same question will hit."""
+        """Return the answer, told as stored if it was. Its id stays the reply's, by which it is flushed
+        together with whatever was made of it."""
         if not is_stored or answer.cache.status == "hit":
             return answer
         age_s, ttl_s = self._age_and_ttl_s(entry)
         cache = replace(
-            answer.cache, entry_id=entry.entry_id, age_s=int(age_s), ttl_s=ceil(ttl_s), is_stored=True
+            answer.cache,
+            entry_id=entry.value["reply_id"],
+            age_s=int(age_s),
+            ttl_s=ceil(ttl_s),
+            is_stored=True,
         )
         return replace(answer, cache=cache)
 
@@ -112,6 +120,10 @@ class Reporter:
         )
         self._count(run, answer)
         return answer
+
+    def failed(self, run: Run, reason: str) -> None:
+        """Count a question that got no answer."""
+        self._count_outcome(run, "error", reason, None)
 
     def _status(self, run: Run, reply: Outcome) -> tuple[Status, str | None]:
         """A hit only if this request caused no call to a model."""
@@ -154,14 +166,17 @@ class Reporter:
         return {"total": round((perf_counter() - run.started) * 1000, 3), **stages}
 
     def _count(self, run: Run, answer: Answer) -> None:
+        self._count_outcome(run, answer.cache.status, answer.cache.reason, answer.saved_usd)
+
+    def _count_outcome(self, run: Run, outcome: str, reason: str | None, saved_usd: Decimal | None) -> None:
         if run.scope.is_counted:
             count(
                 level="answer",
-                outcome=answer.cache.status,
-                reason=answer.cache.reason,
+                outcome=outcome,
+                reason=reason,
                 collection=run.scope.collection,
-                seconds=answer.timing_ms["total"] / 1000,
-                saved_usd=answer.saved_usd,
+                seconds=perf_counter() - run.started,
+                saved_usd=saved_usd,
             )
 
 

@@ -22,9 +22,21 @@ from cachemgmt.api import (
     metrics,
     normalise_message,
 )
-from chat.scope import Scope, keep_under, last_turns, scoped_keys
+from chat.scope import (
+    Scope,
+    is_personal,
+    keep_under,
+    last_turns,
+    owner_tags,
+    scoped_keys,
+    tells_personal,
+    users_texts,
+)
 from chat.types import Passage, Turn
 from chat.versions import Versions
+
+STORED_FIELDS = frozenset({"text", "intent", "confidence", "sources"})
+"""What a stored answer consists of at least."""
 
 
 class ChatResponseCache:
@@ -46,12 +58,12 @@ class ChatResponseCache:
     ) -> Lookup:
         """Return the stored answer to this message after this history, if it was made under the published
         policies. One round trip to the store, no query."""
-        scope = scope or self._scope()
+        scope = scope or self.scope(message, history)
         started = perf_counter()
         found = self._engine.lookup(
             self._response_keys(message, history, scope),
             scope.visit,
-            barred=scope.barred or (None if normalise_message(message) else "empty"),
+            barred=scope.barred,
             accept=made_under_published_policies(scope.collection),
         )
         self._count_lookup("response", found, scope, started)
@@ -71,16 +83,23 @@ class ChatResponseCache:
     ) -> tuple[Entry, bool]:
         """Store a complete, validated answer; return its envelope and whether it was kept.
 
-        `response["revision"]` names the policies it was made under; without it, it holds for any.
+        `response` has the fields of `STORED_FIELDS`. Its "revision" names the policies it was made under;
+        without one it holds for any. Its "reply_id" names the reply it was made of, where there is one.
+        Raises ValueError where a field is missing.
         """
-        scope = scope or self._scope()
+        missing = STORED_FIELDS - response.keys()
+        if missing:
+            raise ValueError(f"a stored answer needs {', '.join(sorted(missing))}")
+        if scope is None:
+            published = [source["passage"] for source in response["sources"]]
+            told = Turn(role="assistant", content=response["text"])
+            scope = self.scope(message, (*last_turns(history), told), published=published)
         keys = self._response_keys(message, history, scope)
-        is_empty = not normalise_message(message)
         made = Made(
             value=dict(response),
             cost_usd=cost_usd,
             question=normalise_message(message),
-            keep_under=None if is_empty else keep_under(keys, scope),
+            keep_under=keep_under(keys, scope),
             tags=tags,
             made_at=made_at,
             fill_s=fill_s,
@@ -98,7 +117,7 @@ class ChatResponseCache:
 
     def get_intent(self, message: str, history: Sequence[Turn] = (), *, scope: Scope | None = None) -> Lookup:
         """Return the stored classification of the message, alone or (with `history`) in its light."""
-        scope = scope or self._scope()
+        scope = scope or self.scope(message, history)
         return self._engine.lookup(
             self._intent_keys(message, history, scope), scope.visit, barred=scope.barred
         )
@@ -113,7 +132,7 @@ class ChatResponseCache:
         cost_usd: Decimal | None = Decimal(0),
     ) -> tuple[Entry, bool]:
         """Store a classification; return its envelope and whether it was kept."""
-        scope = scope or self._scope()
+        scope = scope or self.scope(message, history)
         keys = self._intent_keys(message, history, scope)
         under = keep_under(keys, scope)
         made = Made(
@@ -146,7 +165,7 @@ class ChatResponseCache:
         self, question: str, *, revision: str, top_n: int, scope: Scope | None = None
     ) -> Lookup:
         """Return the passages that were retrieved for the question from that revision, best first."""
-        scope = scope or self._scope()
+        scope = scope or self.scope(question)
         started = perf_counter()
         keys = self._policy_keys(question, revision, top_n, scope)
         found = self._engine.lookup(keys, scope.visit, barred=scope.barred)
@@ -164,7 +183,7 @@ class ChatResponseCache:
         fill_s: float | None = None,
     ) -> tuple[Entry, bool]:
         """Store retrieved passages; return their envelope and whether they were kept."""
-        scope = scope or self._scope()
+        scope = scope or self.scope(question)
         keys = self._policy_keys(question, revision, top_n, scope)
         under = keep_under(keys, scope)
         made = Made(
@@ -172,7 +191,7 @@ class ChatResponseCache:
             cost_usd=Decimal(0),
             question=normalise_message(question),
             keep_under=under,
-            tags=document_tags(passages),
+            tags=(*document_tags(passages), *owner_tags(scope, is_own=scope.is_personal)),
             fill_s=fill_s,
         )
         return self._engine.keep(under or keys[0], made, scope.visit)
@@ -188,8 +207,9 @@ class ChatResponseCache:
         keys = scoped_keys("vector", {"text": text, "embedder": embedder}, "", scope)
         under = keep_under(keys, scope)
         visit = replace(scope.visit, directives=replace(scope.visit.directives, only_if_cached=False))
+        tags = owner_tags(scope, is_own=scope.is_personal)
         return self._engine.get_or_fill(
-            keys, lambda: replace(fill(), keep_under=under), visit, barred=scope.barred
+            keys, lambda: replace(fill(), keep_under=under, tags=tags), visit, barred=scope.barred
         )
 
     # reply ----------------------------------------------------------------------------------------------
@@ -215,8 +235,21 @@ class ChatResponseCache:
         """Return {"store", "is_healthy", …}. Raises nothing."""
         return self._engine.store.health_check()
 
-    def _scope(self) -> Scope:
-        return Scope(collection=self._default)
+    def scope(
+        self, message: str = "", history: Sequence[Turn] = (), *, published: Sequence[str] = ()
+    ) -> Scope:
+        """Return a scope of the default collection for one message, judged as the pipeline judges.
+
+        Use one for a look-up and the storing that follows it: what is stored then carries the clock of
+        before the look-up, so that a flush in between is not undone. `published` are passages' texts: what
+        stands there is nobody's own.
+        """
+        texts = [message, *users_texts(history)]
+        return Scope(
+            collection=self._default,
+            is_personal=is_personal(texts) or tells_personal(history, published),
+            is_empty=not normalise_message(message),
+        )
 
     def _fill(
         self,
@@ -246,7 +279,7 @@ class ChatResponseCache:
         if scope.is_counted:
             count(
                 level=level,
-                outcome="hit" if found else "miss",
+                outcome=found.status,
                 reason=found.reason,
                 collection=scope.collection,
                 seconds=perf_counter() - started,

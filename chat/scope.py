@@ -14,18 +14,22 @@ class Scope:
     """Whose question it is, and how this request uses the cache.
 
     `is_personal`: what is made may be shared with nobody but `customer_id`, and without one is not kept.
-    `is_counted`: whether outcomes go into the metrics (those of warming do not).
+    `is_empty`: nothing was said that a key could stand for. `is_counted`: whether outcomes go into the
+    metrics (those of warming do not).
     """
 
     collection: str
     customer_id: str | None = None
     is_personal: bool = False
+    is_empty: bool = False
     is_counted: bool = True
     visit: Visit = field(default_factory=lambda: Visit(Directives()))
 
     @property
     def barred(self) -> str | None:
         """Why nothing may be looked up or kept, None if it may."""
+        if self.is_empty:
+            return "empty"
         return "personal" if self.is_personal and self.customer_id is None else None
 
 
@@ -52,7 +56,9 @@ def scoped_keys(level: str, inputs: Mapping[str, Any], version: str, scope: Scop
 
 def keep_under(keys: Sequence[Key], scope: Scope, *, is_personal: bool = False) -> Key | None:
     """Return the key a result is kept under: the shared one, for a personal result the customer's own, and
-    none where there is no customer."""
+    none where there is no customer or nothing was said."""
+    if scope.is_empty:
+        return None
     if not (is_personal or scope.is_personal):
         return keys[0]
     return keys[-1] if scope.customer_id is not None else None
@@ -74,7 +80,11 @@ def tells_personal(turns: Sequence[Turn], published: Sequence[str]) -> bool:
     return any(privacy.reply_personal_reason(text, published=published) for text in told)
 
 
-def tags_of(intent: str, scope: Scope, *, is_own: bool) -> tuple[str, ...]:
-    """Return the tags for the intent, and for the customer of what is his own."""
-    owner = (f"customer:{scope.customer_id}",) if is_own and scope.customer_id else ()
-    return (f"intent:{intent}", *owner)
+def owner_tags(scope: Scope, *, is_own: bool) -> tuple[str, ...]:
+    """Return the tag that flushes what is kept for this customer alone."""
+    return (f"customer:{scope.customer_id}",) if is_own and scope.customer_id else ()
+
+
+def is_kept_for_owner(tags: Sequence[str]) -> bool:
+    """Whether what carries these tags is one customer's own."""
+    return any(tag.startswith("customer:") for tag in tags)

@@ -37,14 +37,14 @@ def stage_versions(provider: Provider, embedder_id: str) -> Versions:
         [
             provider.name,
             dict(provider.fingerprint("classify")),
-            source_hash(INTENTS_FILE, "stages/classify.py", "privacy.py", "common_words.txt"),
+            source_hash(INTENTS_FILE, "types.py", "stages/classify.py", "privacy.py", "common_words.txt"),
         ]
     )
     policy = fingerprint(
         [
             embedder_id,
             CHUNKING,
-            source_hash("stages/retrieve.py", "knowledge/index.py", "knowledge/ranking.py"),
+            source_hash("types.py", "stages/retrieve.py", "knowledge/index.py", "knowledge/ranking.py"),
         ]
     )
     reply = fingerprint(
@@ -53,6 +53,8 @@ def stage_versions(provider: Provider, embedder_id: str) -> Versions:
             dict(provider.fingerprint("generate")),
             dict(provider.fingerprint("validate")),
             source_hash(
+                "types.py",
+                "pipeline.py",
                 "stages/generate.py",
                 "stages/validate.py",
                 "stages/figures.py",
@@ -61,5 +63,5 @@ def stage_versions(provider: Provider, embedder_id: str) -> Versions:
             ),
         ]
     )
-    response = fingerprint([intent, policy, reply, source_hash("pipeline.py", "response_cache.py")])
+    response = fingerprint([intent, policy, reply, source_hash("report.py", "response_cache.py", "scope.py")])
     return Versions(intent=intent, policy=policy, reply=reply, response=response)

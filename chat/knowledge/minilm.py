@@ -5,7 +5,7 @@ that package is imported: it would want torch. BERT: Devlin et al. 2019, arXiv:1
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
@@ -59,18 +59,29 @@ class MiniLMEmbedder:
         A text's vector depends on the text alone (to 1e-6), not on those it is embedded with. About 10 ms
         for a question. Raises ImproperlyConfigured if the weights are missing or are not the right ones.
         """
+        vectors = np.empty((len(texts), N_DIMS), dtype=np.float32)
+        for index, tokens in enumerate(self._tokens(texts)):
+            pooled = tokens.mean(axis=0)
+            vectors[index] = pooled / np.linalg.norm(pooled)
+        return vectors
+
+    def embed_tokens(self, texts: Sequence[str]) -> list[Floats]:
+        """Return each text's tokens in their context, (n_tokens, 384) float32, unit norm, without the two
+        that mark its ends. Takes as long as `embed`."""
+        inner = [tokens[1:-1] for tokens in self._tokens(texts)]
+        return [tokens / np.linalg.norm(tokens, axis=1, keepdims=True) for tokens in inner]
+
+    def _tokens(self, texts: Sequence[str]) -> Iterator[Floats]:
         model = self._loaded()
         token_ids = [np.array(model.tokenizer.encode(text).ids, dtype=np.int64) for text in texts]
-        vectors = np.empty((len(texts), N_DIMS), dtype=np.float32)
-        batch: list[int] = []
+        batch: list[NDArray[np.int64]] = []
         n_tokens = 0
         for index, ids in enumerate(token_ids):
-            batch.append(index)
+            batch.append(ids)
             n_tokens += len(ids)
             if n_tokens >= BATCH_TOKENS or index == len(texts) - 1:
-                vectors[batch] = model.embed([token_ids[i] for i in batch])
+                yield from model.tokens(batch)
                 batch, n_tokens = [], 0
-        return vectors
 
     def _loaded(self) -> "_Model":
         if self._model is None:
@@ -181,8 +192,8 @@ class _Model:
             layers=tuple(layer(f"encoder.layer.{n}") for n in range(N_LAYERS)),
         )
 
-    def embed(self, token_ids: Sequence[NDArray[np.int64]]) -> Floats:
-        """Return (n_texts, 384), unit norm.
+    def tokens(self, token_ids: Sequence[NDArray[np.int64]]) -> list[Floats]:
+        """Return each text's tokens, (n_tokens, 384), as the last layer leaves them.
 
         The tokens of all texts stand below each other, without padding; only attention looks at one text
         at a time, for it is the only step in which tokens see each other.
@@ -200,9 +211,7 @@ class _Model:
                 attended[text] = _attention(qkv[text])
             x = layer.attended_norm(layer.attended(attended) + x)
             x = layer.narrow_norm(layer.narrow(gelu(layer.widen(x))) + x)
-        pooled = np.stack([x[text].mean(axis=0) for text in texts])
-        unit: Floats = pooled / np.linalg.norm(pooled, axis=1, keepdims=True)
-        return unit
+        return [x[text] for text in texts]
 
 
 def _attention(qkv: Floats) -> Floats:

@@ -20,7 +20,9 @@ from chat.types import Classification, IntentKind, Passage, Reply, Stage, Turn, 
 MAX_SENTENCES = 4
 MAX_PASSAGES = 2
 NEARLY_AS_GOOD = 0.15
-"""How far below the best sentence another may score and still be quoted."""
+"""How far below the best sentence another of its passage may score and still be quoted."""
+NEARLY_AS_NEAR = 0.2
+"""The same for a sentence of another passage: passages' scores lie further apart."""
 N_LEADING = 3
 """How many sentences of a section are quoted where its subject as a whole is asked for."""
 
@@ -31,7 +33,17 @@ _ASKS_FOR_A_SUBJECT = re.compile(
     r"\b(?:policy|policies|rules|terms)\b|^(?:tell me|information|info|explain) (?:\w+ )?(?:about|on)\b|"
     r"\bhow (?:do|does) (?:\w+ ){1,3}work$"
 )
-_SOURCES = ("extractive.py", "nearest_intent.py", "sentence_ranking.py", "quoting.py")
+_ASKS_FOR_MORE = re.compile(
+    r"\b(?:(?:tell|give|show) me more|(?:what|anything|something) (?:else|more)|go on|continue|elaborate|"
+    r"(?:more|further|other) (?:details?|info|information)|(?:know|say|hear) more)\b|^(?:and )?more\b"
+)
+_SOURCES = (
+    "extractive.py",
+    "late_interaction.py",
+    "nearest_intent.py",
+    "quoting.py",
+    "sentence_ranking.py",
+)
 
 
 class ExtractiveProvider:
@@ -94,10 +106,13 @@ class ExtractiveProvider:
         book: BookCall,
     ) -> Reply:
         """Return the one to four sentences that answer best, word for word, with where they stand. Sentences
-        named in `objections` are not quoted again."""
+        named in `objections` are not quoted again, nor, where more is asked for, those told in `context`,
+        unless nothing else is left."""
         with _booked("generate", book):
             ranked = self._ranker.rank(question, passages, book=book)
             allowed = [row for row in ranked if not any(row.sentence.text in one for one in objections)]
+            if context and _ASKS_FOR_MORE.search(question.casefold()):
+                allowed = _untold(allowed, context) or allowed
             chosen = _leading(allowed) if _ASKS_FOR_A_SUBJECT.search(question.casefold()) else _best(allowed)
             cited = list(dict.fromkeys(row.passage for row in chosen))
             quotes = []
@@ -147,11 +162,21 @@ def _best(ranked: Sequence[Ranked]) -> list[Ranked]:
     chosen: list[Ranked] = []
     for row in ranked[: 3 * MAX_SENTENCES]:
         sources = {one.passage for one in chosen} | {row.passage}
-        is_near = not chosen or row.score >= chosen[0].score - NEARLY_AS_GOOD
+        is_near = not chosen or row.score >= chosen[0].score - _allowance(row, chosen[0])
         is_new = all(one.sentence.text != row.sentence.text for one in chosen)
         if is_near and is_new and len(sources) <= MAX_PASSAGES and len(chosen) < MAX_SENTENCES:
             chosen.append(row)
     return chosen
+
+
+def _allowance(row: Ranked, best: Ranked) -> float:
+    return NEARLY_AS_GOOD if row.passage == best.passage else NEARLY_AS_NEAR
+
+
+def _untold(ranked: Sequence[Ranked], context: Sequence[Turn]) -> list[Ranked]:
+    """Return the sentences that no reply in the context holds."""
+    told = [" ".join(turn.content.split()) for turn in context if turn.role == "assistant"]
+    return [row for row in ranked if not any(" ".join(row.sentence.text.split()) in one for one in told)]
 
 
 def _leading(ranked: Sequence[Ranked]) -> list[Ranked]:

@@ -11,6 +11,7 @@ import numpy as np
 from cachemgmt.api import BookCall
 from chat.knowledge.embedders import Embedder, Floats
 from chat.knowledge.ranking import GramWeights, blend, heading_to_embed, scores, text_to_embed
+from chat.providers.late_interaction import LateInteraction, TokenEmbedder
 from chat.providers.quoting import Sentence, sentences_of
 from chat.stages.figures import figures
 from chat.types import Passage
@@ -18,6 +19,10 @@ from chat.types import Passage
 PASSAGE_WEIGHT = 1.5
 """A sentence's passage counts most. Its score is computed anew from the passages given: the one it was found
 with depends on all other policies, which the reply's key does not cover."""
+TOKENS_WEIGHT = 1.5
+"""That of the passage's tokens to the question's, where the embedder shows its tokens. Measured with MiniLM:
+with it, the right section is quoted first for 57 of 65 questions on Basecamp's policies (52 without) and for
+67 of 97 on the sample (67); among the two quoted it is for 58 (58) and 78 (75)."""
 WORDING_WEIGHT = 0.15
 FIGURE_BONUS = 0.08
 """For a sentence with a figure where one is asked for."""
@@ -47,6 +52,7 @@ class SentenceRanker:
 
     def __init__(self, embedder: Embedder) -> None:
         self._embedder = embedder
+        self._late = LateInteraction(embedder) if isinstance(embedder, TokenEmbedder) else None
         self._kept: OrderedDict[str, Floats] = OrderedDict()
         self._lock = Lock()
 
@@ -74,15 +80,16 @@ class SentenceRanker:
             vectors=blend(*np.split(vectors[1 + 2 * len(rows) :], 2)),
             weights=GramWeights(passages),
         )
+        of_passage = PASSAGE_WEIGHT * of_passage
+        if self._late is not None:
+            of_passage += TOKENS_WEIGHT * self._late.nearness(question, whole, places)
         texts = [replace(passages[n], text=text) for (n, _, _), text in zip(rows, alone, strict=True)]
         shared = GramWeights(texts).shares(question, texts)
         wants_figure = _ASKS_FOR_A_FIGURE.search(question.casefold()) is not None
         ranked = []
         for (n, m, sentence), text, own, wording in zip(rows, alone, near, shared, strict=True):
             bonus = FIGURE_BONUS if wants_figure and any(figures(text)) else 0.0
-            score = (
-                PASSAGE_WEIGHT * float(of_passage[n]) + float(own) + WORDING_WEIGHT * float(wording) + bonus
-            )
+            score = float(of_passage[n]) + float(own) + WORDING_WEIGHT * float(wording) + bonus
             ranked.append(Ranked(n, m, sentence, round(score, 4)))
 
         def place(row: Ranked) -> tuple[float, str, tuple[str, ...], str, int]:

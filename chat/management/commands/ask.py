@@ -8,7 +8,7 @@ from django.core.management import CommandError
 from django.core.management.base import BaseCommand
 from pydantic import ValidationError
 
-from cachemgmt.api import Directives
+from cachemgmt.api import Directives, write_counts
 from chat import assembly
 from chat.errors import ChatError
 from chat.problems import field_errors
@@ -31,6 +31,7 @@ class Command(BaseCommand):
         try:
             question = QuestionBody.model_validate(body).question(Directives(no_cache=options["no_cache"]))
             self._print(assembly.pipeline().answer(question))
+            write_counts()
         except ValidationError as error:
             raise CommandError(
                 "; ".join(f"{row['field']}: {row['detail']}" for row in field_errors(error))

@@ -214,6 +214,36 @@ def test_what_was_objected_to_is_not_quoted_again() -> None:
     assert "£4.20" not in generate("What does standard delivery cost?", objections=(objection,)).text
 
 
+def more(question: str, told: str) -> str:
+    context = (user("How are refunds paid?"), Turn(role="assistant", content=told))
+    provider = hashed_provider()
+    return provider.generate(
+        question=question,
+        context=context,
+        intent="other",
+        language="en",
+        passages=(REFUNDS,),
+        objections=(),
+        book=Books(),
+    ).text
+
+
+def test_who_asks_for_more_is_not_told_the_same_again() -> None:
+    told = "From “Refunds”, In short: Every unused mug is refunded in full.\nRefunds are paid within 5 days."
+    for asked in ("tell me more", "what else?", "go on", "more details please"):
+        reply = more(f"How are refunds paid? {asked}", told)
+        assert reply == "From “Refunds”, In short: Opened tea is not refunded."
+        assert validate(reply).is_supported
+
+
+def test_who_asks_for_more_when_all_is_told_hears_the_best_again() -> None:
+    assert more("refunds within 5 days tell me more", REFUNDS.text).startswith("From “Refunds”, In short:")
+
+
+def test_another_question_may_be_answered_with_what_was_told() -> None:
+    assert "within 5 days" in more("within how many days are refunds paid", REFUNDS.text)
+
+
 def test_without_passages_there_is_no_reply() -> None:
     assert generate("What does delivery cost?", ()) == Reply(text="", cited=())
 
