@@ -43,7 +43,7 @@ def pipeline() -> Pipeline:
     embedder = chosen_embedder()
     return Pipeline(
         provider=provider(),
-        retriever=Retriever(embedder, Index(embedder)),
+        retriever=Retriever(embedder, Index(embedder), response_cache()),
         cache=response_cache(),
         reporter=Reporter(cache_engine().age_and_ttl_s),
         known=known,

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from decimal import Decimal
-from time import perf_counter
 
 from cachemgmt.api import Bill, Key, Knowledge, Made, NotStored, Outcome, Visit, normalise_message
 from chat.errors import ChatError, IndexUnavailable, NotCached, ProviderRefused, UnknownCollection
@@ -24,7 +23,7 @@ from chat.scope import (
 )
 from chat.stages.classify import classify
 from chat.stages.generate import HANDOFF_TEXT, PERSON_TEXT, generate, smalltalk
-from chat.stages.retrieve import TOP_N, Retriever, in_canonical_order, is_enough
+from chat.stages.retrieve import Retriever, in_canonical_order, is_enough
 from chat.stages.validate import validate
 from chat.types import Answer, Classification, Passage, Question, Turn
 
@@ -60,9 +59,7 @@ class Pipeline:
         book = Bill(purpose="start", collection=collection).book
         self.provider.make_ready(book=book)
         revision = self._known().revisions.get(collection)
-        vector = self._retriever.embed("ready", book=book)
-        if revision:
-            self._retriever.search(collection=collection, revision=revision, question="ready", vector=vector)
+        self._retriever.make_ready(collection, revision, book=book)
 
     def answer(self, question: Question) -> Answer:
         """Return the answer, from the cache where a right one is stored.
@@ -117,7 +114,9 @@ class Pipeline:
             with run.timed("retrieve"):
                 # The passages are what excuses an address in the context, so they are looked for without it.
                 own = reading.is_personal or tells_personal(reading.context, ())
-                passages = self._retrieve(run, reading, replace(scope, is_personal=own), revision)
+                passages = self._retriever.passages(
+                    reading.question, revision=revision, scope=replace(scope, is_personal=own), bill=run.bill
+                )
             if not is_enough(passages):
                 return self._report.handed_off(run, reading.classification, HANDOFF_TEXT, "no-passages")
         outcome = self._reply(run, reading, scope, passages)
@@ -171,43 +170,6 @@ class Pipeline:
         outcome = self._cache.fill_intent(run.message, history, fill, scope=scope)
         run.outcomes.append(outcome)
         return Classification(**outcome.value)
-
-    # retrieve -------------------------------------------------------------------------------------------
-
-    def _retrieve(self, run: Run, reading: Reading, scope: Scope, revision: str) -> list[Passage]:
-        stored = self._cache.get_policy_retrieval(
-            reading.question, revision=revision, top_n=TOP_N, scope=scope
-        )
-        if stored:
-            return [Passage(**{**row, "heading_path": tuple(row["heading_path"])}) for row in stored.value]
-        started = perf_counter()
-        passages = self._retriever.search(
-            collection=scope.collection,
-            revision=revision,
-            question=reading.question,
-            vector=self._vector(run, reading, scope),
-        )
-        self._cache.set_policy_retrieval(
-            reading.question,
-            passages,
-            revision=revision,
-            top_n=TOP_N,
-            scope=scope,
-            fill_s=perf_counter() - started,
-        )
-        return passages
-
-    def _vector(self, run: Run, reading: Reading, scope: Scope) -> Sequence[float]:
-        def fill() -> Made:
-            spent_before = run.bill.spent_usd
-            vector = self._retriever.embed(reading.question, book=run.bill.book)
-            cost_usd = run.bill.since(spent_before)
-            return Made(value=vector, cost_usd=cost_usd, question=reading.question, keep_under=None)
-
-        embedder_id = self._retriever.embedder_id
-        outcome = self._cache.fill_vector(reading.question, embedder_id, fill, scope=scope)
-        vector: list[float] = outcome.value
-        return vector
 
     # generate and validate ------------------------------------------------------------------------------
 

@@ -225,8 +225,6 @@ class ChatResponseCache:
         keys = scoped_keys("reply", dict(inputs), self._versions.reply, scope)
         return self._fill("reply", keys, fill, scope)
 
-    # all levels -----------------------------------------------------------------------------------------
-
     def get_metrics(self) -> Mapping[str, Any]:
         """Return hits, misses, hit rate, calls, spent and saved, by level and in total, of 24 hours."""
         return metrics()

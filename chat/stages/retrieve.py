@@ -2,10 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from time import perf_counter
 from typing import Protocol
 
-from cachemgmt.api import BookCall
+from cachemgmt.api import Bill, BookCall, Made
 from chat.knowledge.embedders import Embedder
+from chat.response_cache import ChatResponseCache
+from chat.scope import Scope
 from chat.types import Passage
 
 TOP_N = 5
@@ -26,24 +29,52 @@ class PassageIndex(Protocol):
 
 
 class Retriever:
-    """Searches the published passages of a collection. Thread-safe."""
+    """Finds passages, from the cache where it holds them. Thread-safe."""
 
-    def __init__(self, embedder: Embedder, index: PassageIndex) -> None:
+    def __init__(self, embedder: Embedder, index: PassageIndex, cache: ChatResponseCache) -> None:
         self._embedder = embedder
         self._index = index
-        self.embedder_id = embedder.id
+        self._cache = cache
 
-    def embed(self, question: str, *, book: BookCall) -> list[float]:
-        """Return the question's vector, unit norm."""
-        return [float(value) for value in self._embedder.embed([question], book=book)[0]]
+    def make_ready(self, collection: str, revision: str | None, *, book: BookCall) -> None:
+        """Load what the first search would have to wait for: model and index."""
+        vector = self._embed("ready", book)
+        if revision:
+            self._index.search(
+                collection=collection, revision=revision, question="ready", vector=vector, top_n=1
+            )
 
-    def search(
-        self, *, collection: str, revision: str, question: str, vector: Sequence[float]
-    ) -> list[Passage]:
-        """Return the `TOP_N` best passages of that revision, best first. Raises IndexUnavailable."""
-        return self._index.search(
-            collection=collection, revision=revision, question=question, vector=vector, top_n=TOP_N
+    def passages(self, question: str, *, revision: str, scope: Scope, bill: Bill) -> list[Passage]:
+        """Return the `TOP_N` best passages of that revision, best first. Raises IndexUnavailable, and
+        ProviderError while embedding."""
+        stored = self._cache.get_policy_retrieval(question, revision=revision, top_n=TOP_N, scope=scope)
+        if stored:
+            return [Passage(**{**row, "heading_path": tuple(row["heading_path"])}) for row in stored.value]
+        started = perf_counter()
+        found = self._index.search(
+            collection=scope.collection,
+            revision=revision,
+            question=question,
+            vector=self._vector(question, scope, bill),
+            top_n=TOP_N,
         )
+        self._cache.set_policy_retrieval(
+            question, found, revision=revision, top_n=TOP_N, scope=scope, fill_s=perf_counter() - started
+        )
+        return found
+
+    def _vector(self, question: str, scope: Scope, bill: Bill) -> Sequence[float]:
+        def fill() -> Made:
+            spent_before = bill.spent_usd
+            vector = self._embed(question, bill.book)
+            cost_usd = bill.since(spent_before)
+            return Made(value=vector, cost_usd=cost_usd, question=question, keep_under=None)
+
+        vector: list[float] = self._cache.fill_vector(question, self._embedder.id, fill, scope=scope).value
+        return vector
+
+    def _embed(self, text: str, book: BookCall) -> list[float]:
+        return [float(value) for value in self._embedder.embed([text], book=book)[0]]
 
 
 def is_enough(passages: Sequence[Passage]) -> bool:

@@ -3,7 +3,8 @@
 from dataclasses import replace
 
 from chat.stages.retrieve import MIN_SCORE, in_canonical_order, is_enough
-from tests.fakes.kitchen import POLICIES
+from tests.fakes.kitchen import COLLECTION, POLICIES, Kitchen
+from tests.fakes.llm_server import LlmServer
 
 
 def test_the_same_passages_are_the_same_input_however_they_were_ranked() -> None:
@@ -17,3 +18,11 @@ def test_one_good_passage_is_enough() -> None:
     assert is_enough([replace(POLICIES[0], score=MIN_SCORE), replace(POLICIES[1], score=0.1)])
     assert not is_enough([replace(POLICIES[0], score=MIN_SCORE - 0.01)])
     assert not is_enough([])
+
+
+def test_getting_ready_costs_the_later_question_nothing_more(kitchen: Kitchen, llm_server: LlmServer) -> None:
+    kitchen.pipeline.make_ready(COLLECTION)
+    assert kitchen.index.searches == 1
+    assert llm_server.calls == []
+    kitchen.pipeline.make_ready("nowhere")
+    assert kitchen.index.searches == 1

@@ -104,7 +104,7 @@ class Kitchen:
         )
         self.pipeline = Pipeline(
             provider=provider,
-            retriever=Retriever(embedder, self.index),
+            retriever=Retriever(embedder, self.index, self.cache),
             cache=self.cache,
             reporter=Reporter(self.engine.age_and_ttl_s),
             known=self.policies.known,
