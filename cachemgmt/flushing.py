@@ -47,9 +47,9 @@ def collection_target(collection: str) -> Target:
 
 
 def can_see_entries() -> bool:
-    """Whether this process sees the entries that the server answers from. Without Redis, they are in the
-    server's memory: only the server itself does."""
-    return bool(settings.REDIS_URL) or settings.IS_SERVER
+    """Whether this process sees the entries that the server answers from. Without Redis, or while it cannot
+    be reached, they are in the server's memory: only the server itself does."""
+    return settings.IS_SERVER or cache_engine().store.health_check()["store"] == "redis"
 
 
 def count_matching(target: Target) -> int | None:

@@ -92,9 +92,14 @@ def field_errors(
         by_field = error.detail if isinstance(error.detail, dict) else {"body": error.detail}
         return [{"field": name, "detail": " ".join(map(str, told))} for name, told in by_field.items()]
     return [
-        {"field": path_of(row["loc"]), "detail": row["msg"].removeprefix("Value error, ")}
+        {"field": path_of(row["loc"]), "detail": detail_of(row["type"], row["msg"])}
         for row in error.errors(include_url=False, include_context=False, include_input=False)
     ]
+
+
+def detail_of(kind: str, message: str) -> str:
+    """Return what is wrong in words that do not name our classes."""
+    return "must be a JSON object" if kind == "model_type" else message.removeprefix("Value error, ")
 
 
 def path_of(places: tuple[int | str, ...]) -> str:

@@ -50,12 +50,15 @@ def fingerprint(value: object) -> str:
 
 
 def normalise_message(text: str) -> str:
-    """Return the form of a message that keys use: NFC, casefolded, single spaces, no marks at the edges.
+    """Return the form of a message that keys use: NFC, casefolded, single spaces, straight apostrophes, no
+    marks at the edges.
 
     Only sentence marks and quotes go, and only at the edges: "fee 5%" is not "fee 5", ".5 %" not "5 %". Empty
     means that nothing was said that could be cached. Normalising twice changes nothing.
     """
-    folded = unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
+    # Phones type the curly apostrophe, keyboards the straight one.
+    straight = text.replace("\u2019", "'")
+    folded = unicodedata.normalize("NFC", unicodedata.normalize("NFC", straight).casefold())
     spaced = " ".join(folded.split())
     bare = spaced.strip(EDGE_MARKS)
     before = spaced[: spaced.find(bare)]

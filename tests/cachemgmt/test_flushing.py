@@ -112,6 +112,9 @@ def test_the_command_counts_first_and_changes_nothing_in_a_dry_run(
     [
         (["--level", "answers"], "'answers' is not a level: response, intent, policy, reply, vector"),
         (["--tag", "refunds"], "a tag is kind:value"),
+        (["--tag", ""], "--tag: may not be empty"),
+        (["--collection", " "], "--collection: may not be empty"),
+        (["--pattern", ""], "--pattern: may not be empty"),
         ([], "one of the arguments"),
         (["--all", "--level", "reply"], "not allowed with"),
     ],

@@ -205,3 +205,9 @@ def test_nothing_but_marks_is_empty(text: str) -> None:
 
 def test_a_lone_surrogate_does_not_break_a_message() -> None:
     assert normalise_message("fee \ud800?") == "fee \ud800"
+
+
+def test_a_phones_apostrophe_is_a_keyboards() -> None:
+    assert normalise_message("What\u2019s your refund policy?") == normalise_message(
+        "what's your refund policy"
+    )

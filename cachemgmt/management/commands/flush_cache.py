@@ -37,7 +37,8 @@ class Command(BaseCommand):
         told = "an unknown number of" if matched is None else str(matched)
         if matched is None:
             self.stdout.write(
-                "Without Redis the entries are in the server's memory: they cannot be counted from here."
+                "Redis is not set or cannot be reached: the entries are in the server's memory and cannot be "
+                "counted from here."
             )
         if options["dry_run"]:
             self.stdout.write(f"Would flush {target}: {told} entries. Nothing was changed.")
@@ -49,6 +50,9 @@ class Command(BaseCommand):
     def _target(self, options: dict[str, Any]) -> Target:
         if options["all"]:
             return EVERYTHING
+        for name in ("level", "collection", "tag", "pattern"):
+            if options[name] is not None and not options[name].strip():
+                raise CommandError(f"--{name}: may not be empty")
         if options["level"]:
             try:
                 return level_target(options["level"])

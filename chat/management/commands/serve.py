@@ -1,9 +1,12 @@
 """`manage.py serve`: the product on one port; with --prepare, everything it needs before that."""
 
+import os
 import secrets
+import signal
 import socket
 import subprocess
 import sys
+import threading
 from argparse import ArgumentParser
 from collections.abc import Callable
 from typing import Any
@@ -13,9 +16,34 @@ from django.contrib.auth import get_user_model
 from django.core.management import CommandError, call_command
 from django.core.management.base import BaseCommand
 from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
 
 BLOCKING_THREADS = 512
 """Threads a worker may have: a question that waits for a language model holds one for seconds."""
+
+
+WORKERS_KILL_TIMEOUT_S = 5
+"""For how long a worker may finish what it is at before it is killed."""
+
+
+def forward_signal_to_main_thread() -> None:
+    """Make the first signal reach the main thread, whichever thread the kernel hands it to.
+
+    The server's main thread sleeps on a lock without a time-out; Python runs handlers in the main thread
+    alone, and a signal that another thread caught does not wake it.
+    """
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    signal.set_wakeup_fd(writer)
+    # A worker's signals are its own affair.
+    os.register_at_fork(after_in_child=lambda: signal.set_wakeup_fd(-1))
+    main = threading.main_thread().ident or 0
+
+    def forward() -> None:
+        number = os.read(reader, 1)[0]
+        signal.pthread_kill(main, number)
+
+    threading.Thread(target=forward, name="tria-signals", daemon=True).start()
 
 
 class Command(BaseCommand):
@@ -33,6 +61,8 @@ class Command(BaseCommand):
             if not settings.IS_PRODUCTION:
                 self._load_sample()
                 self._create_admin()
+        self._require_migrations()
+        self._warn_of_empty_collection()
         self._say("Cache", f"Redis at {self._redis()}" if settings.REDIS_URL else "memory of this server")
         self._say("Vectors", "Chroma server" if settings.CHROMA_URL else "embedded Chroma")
         self._say("Provider", self._provider())
@@ -57,6 +87,22 @@ class Command(BaseCommand):
                     f"Port {port} on {host} cannot be used ({error.strerror}). "
                     f"Stop what uses it, or choose another: PORT={port + 1} make run"
                 ) from None
+
+    def _require_migrations(self) -> None:
+        executor = MigrationExecutor(connection)
+        if executor.migration_plan(executor.loader.graph.leaf_nodes()):
+            raise CommandError("The database is not migrated: run manage.py migrate, or serve --prepare")
+
+    def _warn_of_empty_collection(self) -> None:
+        from chat.models import Collection
+
+        slug = settings.DEFAULT_COLLECTION
+        if not Collection.objects.filter(slug=slug).exclude(revision="").exists():
+            self._say(
+                "Policies",
+                f"none in the default collection {slug!r} yet: "
+                f"manage.py ingest_policies PATH --collection {slug}",
+            )
 
     def _database(self) -> str:
         if connection.vendor == "sqlite":
@@ -98,6 +144,7 @@ class Command(BaseCommand):
         from granian.server import Server
 
         connection.close()
+        forward_signal_to_main_thread()
         Server(
             "tria_site.wsgi:application",
             address=host,
@@ -109,4 +156,5 @@ class Command(BaseCommand):
             websockets=False,
             log_level=LogLevels.error,
             respawn_failed_workers=True,
+            workers_kill_timeout=WORKERS_KILL_TIMEOUT_S,
         ).serve()
