@@ -66,13 +66,14 @@ class Pipeline:
 
         Raises UnknownCollection, NotCached, IndexUnavailable or a ProviderError; nothing is stored then.
         """
+        message = normalise_message(question.message)
         run = Run(
-            message=normalise_message(question.message),
+            message=message,
             turns=last_turns(question.history),
             scope=Scope(
                 collection=question.collection,
                 customer_id=question.customer_id,
-                is_empty=not normalise_message(question.message),
+                is_empty=not message,
                 # Names that nobody has would fill the books.
                 is_counted=question.purpose == "customer" and question.collection in self._known().revisions,
                 visit=Visit(question.directives),

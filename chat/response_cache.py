@@ -107,11 +107,7 @@ class ChatResponseCache:
         return self._engine.keep(made.keep_under or keys[0], made, scope.visit)
 
     def _response_keys(self, message: str, history: Sequence[Turn], scope: Scope) -> list[Key]:
-        inputs = {
-            "message": normalise_message(message),
-            "history": [[turn.role, turn.content] for turn in last_turns(history)],
-        }
-        return scoped_keys("response", inputs, self._versions.response, scope)
+        return scoped_keys("response", said(message, history), self._versions.response, scope)
 
     # intent ---------------------------------------------------------------------------------------------
 
@@ -153,11 +149,7 @@ class ChatResponseCache:
         return self._fill("intent", self._intent_keys(message, history, scope), fill, scope)
 
     def _intent_keys(self, message: str, history: Sequence[Turn], scope: Scope) -> list[Key]:
-        inputs = {
-            "message": normalise_message(message),
-            "history": [[turn.role, turn.content] for turn in last_turns(history)],
-        }
-        return scoped_keys("intent", inputs, self._versions.intent, scope)
+        return scoped_keys("intent", said(message, history), self._versions.intent, scope)
 
     # policy: the retrieved passages ---------------------------------------------------------------------
 
@@ -283,6 +275,14 @@ class ChatResponseCache:
                 seconds=perf_counter() - started,
                 saved_usd=found.entry.cost_usd if found.entry else None,
             )
+
+
+def said(message: str, history: Sequence[Turn]) -> dict[str, Any]:
+    """Return a message and what came before it, as keys hold them."""
+    return {
+        "message": normalise_message(message),
+        "history": [[turn.role, turn.content] for turn in last_turns(history)],
+    }
 
 
 def document_tags(passages: Sequence[Passage]) -> tuple[str, ...]:
