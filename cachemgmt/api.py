@@ -1,50 +1,69 @@
 """What other packages may use of the cache: one function or type for each thing they can want."""
 
-from cachemgmt.assembly import cache_engine
+from cachemgmt.assembly import bulkhead, cache_engine, filler, register_failures
 from cachemgmt.background import let_servers_learn
 from cachemgmt.calls import BookCall, ProviderCall
+from cachemgmt.engine.bulkhead import Bulkhead
 from cachemgmt.engine.cache import Cache
 from cachemgmt.engine.clock import Knowledge
 from cachemgmt.engine.entry import Entry
-from cachemgmt.engine.errors import NotStored
+from cachemgmt.engine.errors import NotFilled, NotStored, Overloaded
+from cachemgmt.engine.filling import Filler
 from cachemgmt.engine.freshness import Directives
 from cachemgmt.engine.key import Key, fingerprint, normalise_message
 from cachemgmt.engine.memory_store import MemoryStore
 from cachemgmt.engine.results import Lookup, Made, Outcome, Visit
 from cachemgmt.engine.store import Store
+from cachemgmt.inspecting import EntryPage, Found, Inspector, ServerInfo, Size, inspector
 from cachemgmt.ledger import Bill, count, release_connection, write_counts
 from cachemgmt.metrics import metrics
 from cachemgmt.models import WarmingList
 from cachemgmt.names import register_names
-from cachemgmt.snapshot import LoadRevisions, advance_clock, snapshot
+from cachemgmt.snapshot import LoadRevisions, advance_clock, decisions, snapshot
+from cachemgmt.stored_entry import StoredEntry, Wanted
 from cachemgmt.warming import Warmed, register_warmer, request_run
 
 __all__ = [
     "Bill",
     "BookCall",
+    "Bulkhead",
     "Cache",
     "Directives",
     "Entry",
+    "EntryPage",
+    "Filler",
+    "Found",
+    "Inspector",
     "Key",
     "Knowledge",
     "Lookup",
     "Made",
     "MemoryStore",
+    "NotFilled",
     "NotStored",
     "Outcome",
+    "Overloaded",
     "ProviderCall",
+    "ServerInfo",
+    "Size",
     "Store",
+    "StoredEntry",
     "Visit",
+    "Wanted",
     "Warmed",
     "WarmingList",
     "advance_clock",
+    "bulkhead",
     "cache_engine",
     "count",
+    "filler",
     "fingerprint",
+    "inspector",
     "known",
     "let_servers_learn",
     "metrics",
     "normalise_message",
+    "register_failures",
     "register_names",
     "register_revisions",
     "register_warmer",
@@ -61,4 +80,4 @@ def known() -> Knowledge:
 
 def register_revisions(load: LoadRevisions) -> None:
     """Say how to load the published revision of each collection ("" for one without any)."""
-    snapshot().load_revisions = load
+    decisions().load_revisions = load

@@ -1,22 +1,64 @@
 """Puts a process's cache together from the settings, once."""
 
+from collections.abc import Callable
 from functools import cache
+from threading import Thread
 from typing import cast
 
 from django.conf import settings
+from django.db import close_old_connections
 
+from cachemgmt.engine.breaker import Breaker
+from cachemgmt.engine.bulkhead import Bulkhead
 from cachemgmt.engine.cache import Cache
 from cachemgmt.engine.failover import FailoverStore
+from cachemgmt.engine.failures import Failures, NoFailures
+from cachemgmt.engine.filling import Filler
 from cachemgmt.engine.memory_store import MemoryStore
 from cachemgmt.engine.redis_store import RedisStore
 from cachemgmt.engine.store import Store
 from cachemgmt.snapshot import snapshot
+
+_failures: list[Failures] = [NoFailures()]
+
+
+def register_failures(failures: Failures) -> None:
+    """Say which errors are the provider's: the owner of the pipeline does, when Django starts."""
+    _failures[:] = [failures]
+
+
+@cache
+def breaker() -> Breaker:
+    """Return what keeps this process from asking a Redis that is out: one for all that use it."""
+    return Breaker()
+
+
+@cache
+def bulkhead() -> Bulkhead:
+    """Return what bounds this process's provider calls, and how many requests may wait for them."""
+    return Bulkhead(
+        slots=settings.LLM_SLOTS,
+        most_admitted=settings.WEB_THREADS * 3 // 4,
+        warming_slots=max(1, settings.LLM_SLOTS // 4),
+        queue_s=settings.OPENAI["timeout_s"],
+    )
 
 
 @cache
 def cache_engine() -> Cache:
     """Return this process's cache: Redis with memory behind it where Redis is configured, else memory."""
     return Cache(store=_configured_store(), source=snapshot(), is_enabled=settings.CACHE_ENABLED)
+
+
+@cache
+def filler() -> Filler:
+    """Return what fills this process's cache."""
+    return Filler(
+        cache_engine(),
+        failures=_failures[0],
+        fill_s=settings.FILL_TIMEOUT_S,
+        in_background=in_background,
+    )
 
 
 def _configured_store() -> Store:
@@ -27,4 +69,17 @@ def _configured_store() -> Store:
     from redis import Redis
 
     redis = RedisStore(lambda: cast("Redis", get_redis_connection("tria")))
-    return FailoverStore(redis, memory)
+    return FailoverStore(redis, memory, breaker())
+
+
+def in_background(work: Callable[[], None]) -> None:
+    """Do the work in a thread of its own, in warming's share of the provider's slots."""
+
+    def run() -> None:
+        try:
+            with bulkhead().warming():
+                work()
+        finally:
+            close_old_connections()
+
+    Thread(target=run, name="tria-refresh", daemon=True).start()

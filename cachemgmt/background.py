@@ -10,16 +10,19 @@ from threading import Thread
 from django.conf import settings
 from django.db import DatabaseError, close_old_connections
 
-from cachemgmt.flushing import can_see_entries
+from cachemgmt.engine.errors import SourceUnavailable
+from cachemgmt.engine.snapshot import CONFIRMED_S, WATCH_EVERY_S
+from cachemgmt.flushing import can_see_entries, remove_dead, trim_records
 from cachemgmt.ledger import write_counts
 from cachemgmt.snapshot import announce_clock, snapshot
 from cachemgmt.warming import give_up_orphans, take_waiting, work_off
 
 logger = logging.getLogger(__name__)
 
-CLOCK_EVERY_S = 1.0
 COUNTS_EVERY_S = 5.0
 WARMING_EVERY_S = 1.0
+REMOVAL_EVERY_S = 1.0
+TRIMMING_EVERY_S = 600.0
 
 
 def start() -> None:
@@ -28,10 +31,15 @@ def start() -> None:
         with contextlib.suppress(DatabaseError):
             give_up_orphans()
     atexit.register(write_counts)
+    with contextlib.suppress(SourceUnavailable):
+        snapshot().catch_up()
+    snapshot().watch()
     for every_s, work in (
-        (CLOCK_EVERY_S, watch_clock),
+        (0.0, watch_clock),
         (COUNTS_EVERY_S, write_counts),
         (WARMING_EVERY_S, warm_waiting),
+        (REMOVAL_EVERY_S, remove_dead),
+        (TRIMMING_EVERY_S, trim_records),
     ):
         Thread(target=_repeat, args=(every_s, work), name=f"tria-{work.__name__}", daemon=True).start()
 
@@ -39,14 +47,17 @@ def start() -> None:
 def let_servers_learn() -> None:
     """Return when running servers know of the change that was just committed.
 
-    Over Redis they see it at their next look-up. Without, they read the clock once a second.
+    Over Redis they see it at their next look-up. Without, they know within a second.
     """
     if not can_see_entries():
-        time.sleep(CLOCK_EVERY_S)
+        time.sleep(CONFIRMED_S)
 
 
 def watch_clock() -> None:
-    """Load what is new, and tell the store the clock: one that restarted empty has forgotten it."""
+    """Wait for news, or a quarter of a second; load what is new, and tell the store the clock: one that
+    restarted empty has forgotten it."""
+    snapshot().news.wait(WATCH_EVERY_S)
+    snapshot().news.clear()
     announce_clock(snapshot().catch_up())
 
 
@@ -61,6 +72,8 @@ def _repeat(every_s: float, work: Callable[[], object]) -> None:
     while True:
         try:
             work()
+        except SourceUnavailable:
+            time.sleep(WATCH_EVERY_S)  # logged where it was met
         except DatabaseError as error:
             logger.warning("%s failed: %s", work.__name__, type(error).__name__)
         except Exception:  # the thread must outlive whatever one round meets

@@ -1,33 +1,58 @@
 """Removal on an operator's word: one small transaction, a record of it, and the clock that makes it true."""
 
 import logging
-from collections.abc import Iterator
+import re
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from itertools import islice
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Max
+from django.utils import timezone
 
 from cachemgmt.assembly import cache_engine
-from cachemgmt.engine.clock import DEFAULT_TTL_S, Flush, FlushKind
+from cachemgmt.engine.clock import DEFAULT_TTL_S, Flush, Flushes, FlushKind
 from cachemgmt.engine.entry import Entry, decode
-from cachemgmt.engine.errors import StoreError, Undecodable
+from cachemgmt.engine.errors import SourceUnavailable, StoreError, Undecodable
 from cachemgmt.models import Clock, FlushRecord
 from cachemgmt.snapshot import advance_clock, snapshot
 
 logger = logging.getLogger(__name__)
-CHUNK = 500
+CHUNK = 100
+REST = 4
+"""Removal rests this many times as long as it works: those who read meanwhile should not notice it."""
+
+KEPT_RECORDS = 10_000
+"""Flushes that stay on record. Entries that are older than the older ones are not reused."""
+
+TAG_KINDS = ("level", "collection", "intent", "doc", "customer", "entry")
+LONGEST_MATCH = 300
+"""As many characters as a record's `match` takes."""
+
+UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Target:
-    """What is to be flushed: everything, a tag (level:…, collection:…, intent:…, doc:…, entry:…), or a
-    shell-style pattern over readable names (`level:collection:question`)."""
+    """What is to be flushed: everything, a tag (level:…, collection:…, intent:…, doc:…, customer:…, entry:…),
+    what was made before a Unix time, or a shell-style pattern over readable names
+    (`level:collection:question`). Raises ValueError for one that cannot be written down."""
 
     kind: FlushKind
     match: str = ""
 
+    def __post_init__(self) -> None:
+        if (self.kind == "all") == bool(self.match):
+            raise ValueError("everything is flushed without further words, all else by naming it")
+        if len(self.match) > LONGEST_MATCH or UNSTORABLE.search(self.match):
+            raise ValueError(f"{self.match[:40]!r}… is no text of at most {LONGEST_MATCH} characters")
+
     def __str__(self) -> str:
+        if self.kind == "age":
+            return f"what was made before {datetime.fromtimestamp(float(self.match), UTC):%F %T} UTC"
         return "everything" if self.kind == "all" else f"{self.kind} {self.match}"
 
 
@@ -46,6 +71,63 @@ def collection_target(collection: str) -> Target:
     return Target(kind="tag", match=f"collection:{collection}")
 
 
+def pattern_target(pattern: str) -> Target:
+    """Return the target for a pattern over readable names. They are in small letters, so it is, too."""
+    return Target(kind="pattern", match=pattern.casefold())
+
+
+def age_target(older_than_s: float) -> Target:
+    """Return the target for everything that was made more than so many seconds ago; raise ValueError for
+    less than 0."""
+    if not older_than_s >= 0:
+        raise ValueError(f"{older_than_s:g} seconds is no age")
+    return Target(kind="age", match=f"{max(0.0, time.time() - older_than_s):.3f}")
+
+
+def entry_target(entry_id: str) -> Target:
+    """Return the target for an entry and what was made of it; raise ValueError for what is no entry's id."""
+    if not re.fullmatch(r"[0-9a-f]{16}", entry_id):
+        raise ValueError(f"{entry_id!r} is no entry's id: 16 digits and letters from a to f")
+    return Target(kind="tag", match=f"entry:{entry_id}")
+
+
+def entry_targets(entry_id: str) -> list[Target]:
+    """Return the targets for an entry, what it was made from, and what was made of either.
+
+    Answers are reported by their replies' ids, and only the complete answer tells which reading of the
+    message a reply was written for: so what was made of the entry is asked, too. An entry that this process
+    cannot see is flushed by its id alone. Reads every entry. Raises ValueError as `entry_target`.
+    """
+    own = entry_target(entry_id)
+    related = {own.match: own}
+    try:
+        known = snapshot().known()
+        for _, _, entry, collection in _stored():
+            if own.match in entry.tags and not known.is_flushed(entry, collection):
+                tags = (tag for tag in entry.tags if tag.startswith("entry:"))
+                related |= {tag: Target(kind="tag", match=tag) for tag in tags}
+    except StoreError:
+        logger.warning("What an entry was made from cannot be read", extra={"action": "flush"})
+    return list(related.values())
+
+
+def tag_target(tag: str) -> Target:
+    """Return the target for a tag, `kind:value`; raise ValueError naming what is wrong with it."""
+    kind, _, value = tag.partition(":")
+    if kind not in TAG_KINDS or not value.strip():
+        raise ValueError(f"{tag!r} is no tag, kind:value, where a kind is {', '.join(TAG_KINDS)}")
+    checked = {"level": level_target, "entry": entry_target}.get(kind)
+    return checked(value) if checked else Target(kind="tag", match=tag)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Counted:
+    """How many stored entries targets match: at least one of them, and each of them in turn."""
+
+    total: int
+    each: tuple[int, ...]
+
+
 def can_see_entries() -> bool:
     """Whether this process sees the entries that the server answers from. Without Redis, or while it cannot
     be reached, they are in the server's memory: only the server itself does."""
@@ -53,41 +135,67 @@ def can_see_entries() -> bool:
 
 
 def count_matching(target: Target) -> int | None:
-    """Return how many stored entries the target matches now, None where this process cannot see them.
+    """Return how many stored entries the target matches now; see `count_all`."""
+    counted = count_all([target])
+    return counted.total if counted else None
+
+
+def count_all(targets: Sequence[Target]) -> Counted | None:
+    """Return how many stored entries the targets match now, None where this process cannot see them.
 
     Reads every entry, in chunks: seconds for hundreds of thousands.
     """
     if not can_see_entries():
         return None
-    probe = Flush(clock=snapshot().catch_up() + 1, kind=target.kind, match=target.match)
+    total, each = 0, [0] * len(targets)
     try:
-        return sum(1 for _ in _names_of(probe))
-    except StoreError:
+        clock = snapshot().catch_up() + 1
+        known = snapshot().known()
+        probes = [Flushes([Flush(clock=clock, kind=one.kind, match=one.match)]) for one in targets]
+        for _, _, entry, collection in _stored():
+            if known.is_flushed(entry, collection):
+                continue  # dead already, and waiting for its removal
+            matched = [probe.concern(entry, collection) for probe in probes]
+            each = [count + is_hit for count, is_hit in zip(each, matched, strict=True)]
+            total += any(matched)
+    except (StoreError, SourceUnavailable):
         return None
+    return Counted(total=total, each=tuple(each))
 
 
 def flush(target: Target, *, actor: str, reason: str = "", matched_count: int | None = None) -> FlushRecord:
-    """Remove what the target matches; return the record of it.
+    """Flush one target; see `flush_all`."""
+    counted = None if matched_count is None else Counted(total=matched_count, each=(matched_count,))
+    return flush_all([target], actor=actor, reason=reason, counted=counted)[0]
 
-    One transaction writes the record and raises the clock: from its commit on nothing that matches is
+
+def flush_all(
+    targets: Sequence[Target], *, actor: str, reason: str = "", counted: Counted | None = None
+) -> list[FlushRecord]:
+    """Remove what the targets match, together; return a record for each, at least one.
+
+    One small transaction, however many entries there are: from its commit on nothing that matches is
     reused, at other processes' next look-up over Redis, and within a second without it. The dead entries'
-    room is given back afterwards, as far as this process can see them.
+    room is given back afterwards, by `remove_dead`. `counted` is what they matched beforehand, for the
+    record. Raises DatabaseError; then nothing was flushed.
     """
+    counts: Sequence[int | None] = counted.each if counted else [None] * len(targets)
     with transaction.atomic():
-        number = advance_clock()
-        record = FlushRecord.objects.create(
-            clock=number,
-            kind=target.kind,
-            match=target.match,
-            actor=actor,
-            reason=reason,
-            matched_count=matched_count,
-        )
-    logger.info("Flushed %s", target.kind, extra={"action": "flush", "outcome": "done"})
-    snapshot().known(at_least=number)
-    if can_see_entries():
-        _give_back(record.as_flush())
-    return record
+        records = [
+            FlushRecord.objects.create(
+                clock=advance_clock(),
+                kind=target.kind,
+                match=target.match,
+                actor=actor,
+                reason=reason,
+                matched_count=count,
+            )
+            for target, count in zip(targets, counts, strict=True)
+        ]
+    for target in targets:
+        logger.info("Flushed %s", target.kind, extra={"action": "flush", "outcome": "done"})
+    snapshot().known(at_least=records[-1].clock)
+    return records
 
 
 def switch_cache(*, is_on: bool) -> bool:
@@ -95,30 +203,93 @@ def switch_cache(*, is_on: bool) -> bool:
     with transaction.atomic():
         Clock.objects.get_or_create(pk=1)
         changed = Clock.objects.filter(pk=1).exclude(is_cache_on=is_on).update(is_cache_on=is_on)
-        if changed:
-            advance_clock()
-    snapshot().catch_up()
+        number = advance_clock() if changed else 0
+    snapshot().known(at_least=number)
     return bool(changed)
 
 
-def _give_back(flushed: Flush) -> None:
+def remove_dead(*, rest: float = REST) -> int:
+    """Remove the entries that flushes killed whose removal nobody has begun; return how many there were.
+
+    In chunks, resting between them `rest` times as long as each took. Several processes may call it: each
+    flush is worked off by one. Does nothing where this process cannot see the entries, and leaves for later
+    what Redis kept out of reach.
+    """
+    if not FlushRecord.objects.filter(removed_at=None).exists() or not _reaches_all():
+        return 0
+    with transaction.atomic():
+        Clock.objects.select_for_update().filter(pk=1).first()
+        records = list(FlushRecord.objects.filter(removed_at=None))
+        FlushRecord.objects.filter(pk__in=[record.pk for record in records]).update(removed_at=timezone.now())
+    removed = dict.fromkeys(records, 0)
     try:
-        names = _names_of(flushed)
-        while chunk := list(islice(names, CHUNK)):
-            cache_engine().store.delete(chunk)
+        for chunk in _chunks(rest):
+            for record, dead in _by_killer(chunk, records).items():
+                removed[record] += cache_engine().store.remove(dead)
     except StoreError:
         logger.warning("Flushed entries could not be removed; they expire", extra={"action": "flush"})
+    again = {} if _reaches_all() else {"removed_at": None}
+    for record, count in removed.items():
+        total = (record.removed_count or 0) + count
+        FlushRecord.objects.filter(pk=record.pk).update(removed_count=total, **again)
+    return sum(removed.values())
 
 
-def _names_of(flushed: Flush) -> Iterator[str]:
-    """Yield the names of the stored entries that the flush concerns."""
+def _reaches_all() -> bool:
+    """Whether the store that holds the entries is in reach. While Redis is out, a server sees its own copies
+    alone: removing those would leave the others where they are."""
+    health = cache_engine().store.health_check()
+    is_first = "instead_of" not in health and health.get("breaker", "closed") == "closed"
+    return is_first and can_see_entries()
+
+
+def _by_killer(
+    chunk: Sequence[tuple[str, bytes, Entry, str]], records: Sequence[FlushRecord]
+) -> dict[FlushRecord, dict[str, bytes]]:
+    """Return the dead of the chunk, as they were read, by the flush that counts them."""
+    flushes = [(record, Flushes([record.as_flush()])) for record in records]
+    dead: dict[FlushRecord, dict[str, bytes]] = {}
+    for name, raw, entry, collection in chunk:
+        killer = next((record for record, one in flushes if one.concern(entry, collection)), None)
+        if killer:
+            dead.setdefault(killer, {})[name] = raw
+    return dead
+
+
+def trim_records() -> int:
+    """Take the oldest flushes off the record, beyond `KEPT_RECORDS`; return how many. What is older than
+    they are is not reused from then on."""
+    with transaction.atomic():
+        Clock.objects.select_for_update().filter(pk=1).first()
+        kept = FlushRecord.objects.order_by("-clock").values_list("clock", flat=True)
+        first_kept = kept[KEPT_RECORDS - 1 : KEPT_RECORDS].first() if kept.count() > KEPT_RECORDS else None
+        if first_kept is None:
+            return 0
+        old = FlushRecord.objects.filter(clock__lt=first_kept)
+        Clock.objects.filter(pk=1).update(floor=old.aggregate(newest=Max("clock"))["newest"])
+        trimmed, _ = old.delete()
+        advance_clock()
+    return trimmed
+
+
+def _chunks(rest: float) -> Iterator[list[tuple[str, bytes, Entry, str]]]:
+    stored = _stored()
+    started = time.monotonic()
+    while chunk := list(islice(stored, CHUNK)):
+        yield chunk
+        time.sleep((time.monotonic() - started) * rest)
+        started = time.monotonic()
+
+
+def _stored() -> Iterator[tuple[str, bytes, Entry, str]]:
+    """Yield each stored entry's name, bytes, self and collection."""
     store = cache_engine().store
     names = store.names("*:*:*")
     while chunk := list(islice(names, CHUNK)):
         for name, raw in zip(chunk, store.get_many(chunk), strict=True):
             entry = _decoded(raw)
-            if entry and flushed.concerns(entry, name.split(":")[1]):
-                yield name
+            if raw and entry:
+                yield name, raw, entry, name.split(":")[1]
 
 
 def _decoded(raw: bytes | None) -> Entry | None:

@@ -8,7 +8,7 @@ from django.core.validators import MinValueValidator
 from django.db import models, transaction
 from django.utils import timezone
 
-from cachemgmt.engine.clock import DEFAULT_TTL_S, Flush, FlushKind
+from cachemgmt.engine.clock import DEFAULT_TTL_S, STALE_IF_ERROR_S, Flush, FlushKind, Rule
 
 LEVELS = [(level, level) for level in ("response", "intent", "policy", "reply")]
 
@@ -17,9 +17,11 @@ class Clock(models.Model):
     """The invalidation clock, one row: raised by every change that decides what may be reused.
 
     The row's lock makes commit order and clock order one. `is_cache_on` is the switch of the whole cache.
+    Flushes up to `floor` are no longer on record: what is older than that is not reused.
     """
 
     number = models.PositiveBigIntegerField(default=0)
+    floor = models.PositiveBigIntegerField(default=0)
     is_cache_on = models.BooleanField("cache is on", default=True)
     changed_at = models.DateTimeField(auto_now=True)
 
@@ -42,6 +44,17 @@ class TtlRule(models.Model):
     )
     is_enabled = models.BooleanField(
         "reuse results", default=True, help_text="Off: results are made anew every time, and not kept."
+    )
+    stale_while_revalidate_s = models.PositiveIntegerField(
+        "reuse while made anew (seconds)",
+        default=0,
+        help_text="For so long past its time a result is still given, while a new one is made behind it. "
+        "0: whoever asks then waits for the new one.",
+    )
+    stale_if_error_s = models.PositiveIntegerField(
+        "reuse while the model fails (seconds)",
+        default=STALE_IF_ERROR_S,
+        help_text="For so long past its time a result is given when no new one can be made. 86400 is a day.",
     )
 
     class Meta:
@@ -80,11 +93,25 @@ class TtlRule(models.Model):
             advance_clock()
         return deleted
 
+    def as_rule(self) -> Rule:
+        """Return it as the engine's rule."""
+        return Rule(
+            ttl_s=self.ttl_s,
+            is_enabled=self.is_enabled,
+            stale_while_revalidate_s=self.stale_while_revalidate_s,
+            stale_if_error_s=self.stale_if_error_s,
+        )
+
 
 class FlushRecord(models.Model):
     """One flush: who removed what, when and why. Written in the transaction that raises the clock."""
 
-    KINDS: ClassVar = [("all", "everything"), ("tag", "a tag"), ("pattern", "a pattern over readable names")]
+    KINDS: ClassVar = [
+        ("all", "everything"),
+        ("tag", "a tag"),
+        ("age", "made before"),
+        ("pattern", "a pattern over readable names"),
+    ]
 
     clock = models.PositiveBigIntegerField(unique=True)
     kind = models.CharField(max_length=8, choices=KINDS)
@@ -94,6 +121,10 @@ class FlushRecord(models.Model):
     made_at = models.DateTimeField("when", default=timezone.now)
     matched_count = models.PositiveIntegerField(
         "entries", null=True, help_text="How many entries matched beforehand; unknown where empty."
+    )
+    removed_at = models.DateTimeField(null=True, help_text="When their removal from the store began.")
+    removed_count = models.PositiveIntegerField(
+        "removed", null=True, help_text="How many entries were removed from the store afterwards."
     )
 
     class Meta:

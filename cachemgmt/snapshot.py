@@ -1,26 +1,23 @@
-"""What this process knows of the decisions in the database, kept up to date by the clock."""
+"""The decisions in the database: how they are read, and how the clock is raised with them."""
 
 import logging
-import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from functools import cache
-from threading import Lock
 
 from django.db import DatabaseError, transaction
-from django.db.models import F
+from django.db.models import F, Max
 from django.utils import timezone
 
-from cachemgmt.engine.clock import CLOCK_NAME, Knowledge, Rule
-from cachemgmt.engine.errors import StoreError
+from cachemgmt.engine.clock import CLOCK_NAME, Flush, Flushes, Knowledge
+from cachemgmt.engine.errors import SourceUnavailable, StoreError
+from cachemgmt.engine.snapshot import Snapshot
 from cachemgmt.ledger import release_connection
 from cachemgmt.models import Clock, FlushRecord, TtlRule
 
 logger = logging.getLogger(__name__)
 
-RETRY_AFTER_S = 1.0
-MAX_FLUSHES = 1000
-"""Flushes a process looks through. Entries older than these are not reused."""
+MAX_FLUSHES = 5000
+"""Different flushes that a process knows; entries older than the ones before these are not reused."""
 
 LoadRevisions = Callable[[], Mapping[str, str]]
 
@@ -30,95 +27,60 @@ def no_revisions() -> Mapping[str, str]:
     return {}
 
 
-class Snapshot:
-    """A `KnowledgeSource` over the database. Thread-safe; at most one thread loads at a time.
+class Decisions:
+    """The engine's view of the database."""
 
-    A failed load is not tried again for `RETRY_AFTER_S`, and a number that the database's clock has not
-    reached is not looked for again before the clock is next read: no look-up pays for either again.
-    """
-
-    def __init__(self, *, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self) -> None:
         self.load_revisions: LoadRevisions = no_revisions
-        self._known: Knowledge | None = None
-        self._lock = Lock()
-        self._now = now
-        self._retry_at = 0.0
-        self._looked_for = 0
 
-    def known(self, at_least: int | None = None) -> Knowledge:
-        """Return what is known, loading it first if that is older than `at_least`.
-
-        While the database cannot be read, what is known to be outdated says that the cache is off:
-        nothing is reused rather than something flushed.
-        """
-        known = self._known
-        if known is not None and (at_least is None or at_least <= max(known.clock, self._looked_for)):
-            return known
-        with self._lock:
-            known = self._known
-            if known is not None and (at_least is None or at_least <= max(known.clock, self._looked_for)):
-                return known  # another thread has loaded it meanwhile
-            loaded = self._try_load()
-            if loaded is None:
-                return replace(known or Knowledge(is_complete=False), is_on=False)
-            self._looked_for = at_least or 0
-        return loaded
-
-    def _try_load(self) -> Knowledge | None:
-        """Load and keep what the database says; None while it cannot be read. Called under the lock."""
-        if self._now() < self._retry_at:
-            return None
+    def clock(self) -> int:
+        """Return the clock; raise SourceUnavailable."""
         try:
-            self._known = self._load()
-        except DatabaseError:
-            self._retry_at = self._now() + RETRY_AFTER_S
-            logger.warning("The cache's rules cannot be read; nothing is reused", extra={"action": "load"})
-            return None
-        return self._known
-
-    def _load(self) -> Knowledge:
-        try:
-            with transaction.atomic():
-                # The clock first: what is read after it may be newer than it says, never older.
-                clock = Clock.objects.filter(pk=1).first() or Clock()
-                newest = list(FlushRecord.objects.order_by("-clock")[: MAX_FLUSHES + 1])
-                return Knowledge(
-                    clock=clock.number,
-                    floor=newest[MAX_FLUSHES].clock if len(newest) > MAX_FLUSHES else 0,
-                    is_on=clock.is_cache_on,
-                    flushes=tuple(row.as_flush() for row in reversed(newest[:MAX_FLUSHES])),
-                    rules={
-                        (rule.level, rule.intent): Rule(ttl_s=rule.ttl_s, is_enabled=rule.is_enabled)
-                        for rule in TtlRule.objects.all()
-                    },
-                    revisions=dict(self.load_revisions()),
-                )
+            return Clock.objects.filter(pk=1).values_list("number", flat=True).first() or 0
+        except DatabaseError as error:
+            raise SourceUnavailable from error
         finally:
             release_connection()
 
-    def catch_up(self) -> int:
-        """Read the clock's row, load what is new, and return the clock. Called once a second by the server:
-        changes are learnt without the store, too. A row that went back (a database made anew or restored)
-        is believed. Raises DatabaseError."""
-        number = Clock.objects.filter(pk=1).values_list("number", flat=True).first() or 0
-        with self._lock:
-            self._looked_for = 0
-            if self._known is None or self._known.clock != number:
-                self._try_load()
-        return self.known().clock
+    def knowledge(self) -> Knowledge:
+        """Return all that is decided; raise SourceUnavailable."""
+        try:
+            return self._read()
+        except DatabaseError as error:
+            raise SourceUnavailable from error
+        finally:
+            release_connection()
 
-    def forget(self) -> None:
-        """Know nothing: the next question loads everything."""
-        with self._lock:
-            self._known = None
-            self._retry_at = 0.0
-            self._looked_for = 0
+    def _read(self) -> Knowledge:
+        with transaction.atomic():
+            # The clock first: what is read after it may be newer than it says, never older.
+            clock = Clock.objects.filter(pk=1).first() or Clock()
+            words = FlushRecord.objects.order_by().values_list("kind", "match")
+            newest = list(words.annotate(newest=Max("clock")).order_by("-newest")[: MAX_FLUSHES + 1])
+            left_out = newest[MAX_FLUSHES][2] if len(newest) > MAX_FLUSHES else 0
+            return Knowledge(
+                clock=clock.number,
+                floor=max(clock.floor, left_out),
+                is_on=clock.is_cache_on,
+                flushes=Flushes(
+                    Flush(clock=number, kind=kind, match=match)
+                    for kind, match, number in newest[:MAX_FLUSHES]
+                ),
+                rules={(rule.level, rule.intent): rule.as_rule() for rule in TtlRule.objects.all()},
+                revisions=dict(self.load_revisions()),
+            )
+
+
+@cache
+def decisions() -> Decisions:
+    """Return this process's view of the database."""
+    return Decisions()
 
 
 @cache
 def snapshot() -> Snapshot:
     """Return this process's snapshot."""
-    return Snapshot()
+    return Snapshot(decisions())
 
 
 def advance_clock() -> int:

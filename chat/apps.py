@@ -8,10 +8,13 @@ class ChatConfig(AppConfig):
     verbose_name = "Knowledge"
 
     def ready(self) -> None:
-        """Tell the cache where published revisions are found, and how a question is answered ahead."""
-        from cachemgmt.api import register_revisions, register_warmer
+        """Tell the cache where published revisions are found, which errors are the provider's, and how a
+        question is answered ahead."""
+        from cachemgmt.api import register_failures, register_revisions, register_warmer
+        from chat.failures import ProviderFailures
         from chat.models import Collection
         from chat.warming import warm
 
         register_revisions(lambda: dict(Collection.objects.values_list("slug", "revision")))
+        register_failures(ProviderFailures())
         register_warmer(warm)

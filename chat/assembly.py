@@ -4,11 +4,12 @@ from functools import cache
 
 from django.conf import settings
 
-from cachemgmt.api import cache_engine, known
+from cachemgmt.api import bulkhead, cache_engine, filler, known
 from chat.knowledge.embedders import chosen_embedder
 from chat.knowledge.index import Index
 from chat.pipeline import Pipeline
 from chat.providers.base import Provider
+from chat.providers.slotted import SlottedProvider, with_slots
 from chat.report import Reporter
 from chat.response_cache import ChatResponseCache
 from chat.stages.retrieve import Retriever
@@ -17,7 +18,11 @@ from chat.versions import stage_versions
 
 @cache
 def provider() -> Provider:
-    """Return the provider that LLM_PROVIDER chooses."""
+    """Return the provider that LLM_PROVIDER chooses, with a slot around each of its calls."""
+    return SlottedProvider(_chosen_provider(), bulkhead().slot)
+
+
+def _chosen_provider() -> Provider:
     if settings.LLM_PROVIDER == "openai":
         from chat.providers.openai_provider import configured_openai_provider
 
@@ -32,6 +37,7 @@ def response_cache() -> ChatResponseCache:
     """Return the levels of the cache, as the pipeline and embedding code use them."""
     return ChatResponseCache(
         engine=cache_engine(),
+        filler=filler(),
         versions=stage_versions(provider(), chosen_embedder().id),
         collection=settings.DEFAULT_COLLECTION,
     )
@@ -40,11 +46,12 @@ def response_cache() -> ChatResponseCache:
 @cache
 def pipeline() -> Pipeline:
     """Return the pipeline that this process answers with."""
-    embedder = chosen_embedder()
+    embedder = with_slots(chosen_embedder(), bulkhead().slot)
     return Pipeline(
         provider=provider(),
-        retriever=Retriever(embedder, Index(embedder), response_cache()),
+        retriever=Retriever(embedder, Index(chosen_embedder()), response_cache()),
         cache=response_cache(),
         reporter=Reporter(cache_engine().age_and_ttl_s),
         known=known,
+        bulkhead=bulkhead(),
     )

@@ -34,8 +34,7 @@ def read_directives(header: str) -> Directives:
 def cache_headers(report: CacheReport) -> dict[str, str]:
     """Return the response's headers that tell caches and people how the answer came about."""
     if report.status in {"hit", "stale"}:
-        ttl_s = report.ttl_s if report.status == "hit" else -1
-        parts = ["hit", f"ttl={ttl_s}", f"detail={report.level}"]
+        parts = ["hit", f"ttl={report.ttl_s}", f"detail={report.level}"]
     else:
         plain = "bypass" if report.status == "bypass" else "miss"
         parts = [f"fwd={FORWARDED.get(report.reason or '', plain)}"]

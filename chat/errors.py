@@ -9,6 +9,7 @@ ChatError
 │   ├── ProviderRefused           it declines to answer this text
 │   └── ProviderUnreadable        its output is cut off or not what was asked for
 ├── IndexUnavailable              the passages cannot be searched
+├── Overloaded                    as many questions as may wait are waiting already
 ├── UnknownCollection             there is no such collection
 └── NotCached                     only-if-cached was asked for, and there is nothing stored
 """
@@ -55,6 +56,10 @@ class ProviderUnreadable(ProviderError):
 
 class IndexUnavailable(ChatError):
     """The policy passages cannot be searched right now."""
+
+
+class Overloaded(ChatError):
+    """As many questions as may wait are waiting already."""
 
 
 class UnknownCollection(ChatError):

@@ -20,6 +20,7 @@ CONTENT_TYPE = "application/problem+json"
 PROBLEMS: dict[type[errors.ChatError], tuple[int, str, str, int | None]] = {
     errors.UnknownCollection: (404, "unknown-collection", "There is no such collection", None),
     errors.NotCached: (504, "not-cached", "Nothing is stored for this question", None),
+    errors.Overloaded: (503, "overloaded", "Too many questions are waiting for the language model", 5),
     errors.IndexUnavailable: (503, "index-unavailable", "The policies cannot be searched right now", 5),
     errors.ProviderMisconfigured: (
         502,

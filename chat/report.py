@@ -8,6 +8,7 @@ from time import perf_counter
 from typing import Literal
 
 from cachemgmt.api import Entry, Outcome, count
+from chat.response_cache import REUSED
 from chat.run import Run
 from chat.types import Answer, CacheReport, Classification, Passage, Source
 
@@ -22,8 +23,10 @@ class Reporter:
     def __init__(self, age_and_ttl_s: AgeAndTtl) -> None:
         self._age_and_ttl_s = age_and_ttl_s
 
-    def stored(self, run: Run, entry: Entry) -> Answer:
-        """Return the stored complete answer."""
+    def stored(
+        self, run: Run, entry: Entry, *, status: Literal["hit", "stale"], reason: str | None = None
+    ) -> Answer:
+        """Return the stored complete answer; `reason` why a stale one serves."""
         value = entry.value
         answer = Answer(
             text=value["text"],
@@ -32,10 +35,10 @@ class Reporter:
             sources=tuple(Source(**source) for source in value["sources"]),
             needs_human=False,
             cache=replace(
-                self._cache_report("hit", "response", None, entry, is_stored=True),
+                self._cache_report(status, "response", reason, entry, is_stored=True),
                 entry_id=value.get("reply_id", entry.entry_id),
             ),
-            spent_usd=Decimal(0),
+            spent_usd=run.bill.spent_usd,
             saved_usd=entry.cost_usd,
             timing_ms=self._timing(run),
         )
@@ -126,19 +129,19 @@ class Reporter:
         self._count_outcome(run, "error", reason, None)
 
     def _status(self, run: Run, reply: Outcome) -> tuple[Status, str | None]:
-        """A hit only if this request caused no call to a model."""
-        if reply.status == "bypass":
-            return "bypass", reply.reason
+        """A hit only if this request caused no call to a model; stale if what it is given is."""
+        if reply.status in {"bypass", "stale"}:
+            return reply.status, reply.reason
         if run.bill.llm_call_count:
             return "miss", run.missed
-        if reply.status == "hit" and all(outcome.status == "hit" for outcome in run.outcomes):
+        if reply.status == "hit" and all(one.status in {"hit", "stale"} for one in run.outcomes):
             return "hit", run.missed
         if any(outcome.status == "collapsed" for outcome in run.outcomes):
             return "collapsed", run.missed
         return "miss", run.missed
 
     def _saved_usd(self, run: Run) -> Decimal | None:
-        costs = [outcome.entry.cost_usd for outcome in run.outcomes if outcome.status in {"hit", "collapsed"}]
+        costs = [outcome.entry.cost_usd for outcome in run.outcomes if outcome.status in REUSED]
         return None if None in costs else sum((cost for cost in costs if cost), Decimal(0))
 
     def _cache_report(
@@ -182,4 +185,4 @@ class Reporter:
 
 def level_of(status: Status) -> Literal["reply"] | None:
     """Return the level that an answer made by the pipeline was reused from."""
-    return "reply" if status in {"hit", "collapsed"} else None
+    return "reply" if status in REUSED else None

@@ -13,6 +13,7 @@ from typing import Any
 from cachemgmt.api import (
     Cache,
     Entry,
+    Filler,
     Key,
     Knowledge,
     Lookup,
@@ -21,6 +22,7 @@ from cachemgmt.api import (
     count,
     metrics,
     normalise_message,
+    release_connection,
 )
 from chat.scope import (
     Scope,
@@ -35,6 +37,9 @@ from chat.scope import (
 from chat.types import Passage, Turn
 from chat.versions import Versions
 
+REUSED = frozenset({"hit", "stale", "collapsed"})
+"""The outcomes that saved what the entry cost."""
+
 STORED_FIELDS = frozenset({"text", "intent", "confidence", "sources"})
 """What a stored answer consists of at least."""
 
@@ -45,9 +50,10 @@ class ChatResponseCache:
     Messages are normalised here, so callers may pass them as typed. Values are plain JSON.
     """
 
-    def __init__(self, *, engine: Cache, versions: Versions, collection: str) -> None:
+    def __init__(self, *, engine: Cache, filler: Filler, versions: Versions, collection: str) -> None:
         """`collection` is used where a call names no scope."""
         self._engine = engine
+        self._filler = filler
         self._versions = versions
         self._default = collection
 
@@ -79,6 +85,7 @@ class ChatResponseCache:
         cost_usd: Decimal | None = Decimal(0),
         made_at: float | None = None,
         fill_s: float | None = None,
+        valid_until: float | None = None,
         tags: tuple[str, ...] = (),
     ) -> tuple[Entry, bool]:
         """Store a complete, validated answer; return its envelope and whether it was kept.
@@ -103,8 +110,29 @@ class ChatResponseCache:
             tags=tags,
             made_at=made_at,
             fill_s=fill_s,
+            valid_until=valid_until,
         )
         return self._engine.keep(made.keep_under or keys[0], made, scope.visit)
+
+    def note_clock(self, scope: Scope) -> None:
+        """Let what is made from now on carry the clock as it is now."""
+        scope.visit.clock = self._engine.reread_clock(scope.visit)[0].clock
+
+    def refresh_response(
+        self, message: str, history: Sequence[Turn], make: Callable[[], object], *, scope: Scope
+    ) -> None:
+        """Make a stale answer anew in the background, once in this process."""
+        self._filler.refresh(self._response_keys(message, history, scope)[-1].digest, make)
+
+    def stale_response(self, found: Lookup, error: Exception, *, scope: Scope) -> tuple[Entry, str] | None:
+        """Return the stale answer that may serve in the error's place, and why, None where there is none."""
+        entry = self._engine.serves_error(found, scope.visit) if self._filler.is_failure(error) else None
+        return (entry, self._filler.why_stale(error)) if entry else None
+
+    def is_overtaken(self, outcomes: Sequence[Outcome], *, scope: Scope) -> bool:
+        """Whether a flush that is known by now concerns one of the results."""
+        known = self._engine.known()
+        return any(known.is_flushed(outcome.entry, scope.collection) for outcome in outcomes)
 
     def _response_keys(self, message: str, history: Sequence[Turn], scope: Scope) -> list[Key]:
         return scoped_keys("response", said(message, history), self._versions.response, scope)
@@ -200,7 +228,7 @@ class ChatResponseCache:
         under = keep_under(keys, scope)
         visit = replace(scope.visit, directives=replace(scope.visit.directives, only_if_cached=False))
         tags = owner_tags(scope, is_own=scope.is_personal)
-        return self._engine.get_or_fill(
+        return self._filler.get_or_fill(
             keys, lambda: replace(fill(), keep_under=under, tags=tags), visit, barred=scope.barred
         )
 
@@ -249,11 +277,12 @@ class ChatResponseCache:
         scope: Scope,
     ) -> Outcome:
         started = perf_counter()
+        release_connection()  # whoever waits, for the provider or for another's fill, needs none
 
         def key_for(is_personal: bool) -> Key | None:
             return keep_under(keys, scope, is_personal=is_personal)
 
-        outcome = self._engine.get_or_fill(keys, lambda: fill(key_for), scope.visit, barred=scope.barred)
+        outcome = self._filler.get_or_fill(keys, lambda: fill(key_for), scope.visit, barred=scope.barred)
         if scope.is_counted:
             count(
                 level=level,
@@ -261,7 +290,7 @@ class ChatResponseCache:
                 reason=outcome.reason,
                 collection=scope.collection,
                 seconds=perf_counter() - started,
-                saved_usd=outcome.entry.cost_usd if outcome.status in {"hit", "collapsed"} else None,
+                saved_usd=outcome.entry.cost_usd if outcome.status in REUSED else None,
             )
         return outcome
 

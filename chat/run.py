@@ -7,7 +7,7 @@ from time import perf_counter
 
 from cachemgmt.api import Bill, Outcome
 from chat.scope import Scope
-from chat.types import Classification, Intent, Turn
+from chat.types import Classification, Intent, Passage, Turn
 
 
 @dataclass(slots=True)
@@ -44,3 +44,15 @@ class Reading:
     question: str
     context: tuple[Turn, ...]
     is_personal: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Draft:
+    """What came of one attempt at an answer: under which revision, from which passages (in the order that
+    citations count in), which reply; or why there is none."""
+
+    scope: Scope
+    revision: str
+    passages: tuple[Passage, ...] = ()
+    reply: Outcome | None = None
+    handed_off: str = ""

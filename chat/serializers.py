@@ -1,11 +1,14 @@
 """The chat endpoint's body: what may be in it, and how an answer is rendered."""
 
+import json
 import re
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal, NoReturn
 
 from django.conf import settings
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic_core import to_json
+from rest_framework.exceptions import ParseError, UnsupportedMediaType
 
 from cachemgmt.api import Directives
 from chat.types import Answer, Question, Turn
@@ -75,15 +78,35 @@ class QuestionBody(Body):
         )
 
 
+def refuse_constant(name: str) -> NoReturn:
+    """NaN and the infinities are not JSON, though Python reads them."""
+    raise ValueError(name)
+
+
+DECODER = json.JSONDecoder(parse_constant=refuse_constant)
+
+
+def read_body(content_type: str, body: bytes) -> QuestionBody:
+    """Return the request's body, checked. Raises UnsupportedMediaType, ParseError or pydantic's
+    ValidationError, which names the fields."""
+    if content_type.partition(";")[0].strip().lower() != "application/json":
+        raise UnsupportedMediaType(content_type)
+    try:
+        found = DECODER.decode(body.decode())
+    except ValueError as error:
+        raise ParseError from error
+    return QuestionBody.model_validate(found)
+
+
 def usd(amount: Decimal | None) -> str | None:
     """Return the amount as a plain decimal string, None where it is not known."""
     return None if amount is None else f"{amount.normalize():f}" if amount else "0"
 
 
-def rendered(answer: Answer) -> dict[str, Any]:
+def rendered(answer: Answer) -> bytes:
     """Return the answer as the endpoint's JSON body."""
     cache = answer.cache
-    return {
+    body = {
         "answer": answer.text,
         "intent": {"name": answer.intent, "confidence": answer.confidence},
         "sources": [
@@ -107,3 +130,4 @@ def rendered(answer: Answer) -> dict[str, Any]:
         "cost": {"spent_usd": usd(answer.spent_usd), "saved_usd": usd(answer.saved_usd)},
         "timing_ms": answer.timing_ms,
     }
+    return to_json(body)

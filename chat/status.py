@@ -5,7 +5,7 @@ from typing import Any
 from django.conf import settings
 from django.db import DatabaseError, connection
 
-from cachemgmt.api import cache_engine, known
+from cachemgmt.api import bulkhead, cache_engine, known
 from chat.models import Collection
 
 PROVIDERS = {
@@ -15,7 +15,7 @@ PROVIDERS = {
 
 
 def health() -> dict[str, Any]:
-    """Return {"status": "ok" | "degraded" | "down", "provider", "cache", "database", "knowledge"}.
+    """Return {"status": "ok" | "degraded" | "down"} and what is to be told of each part.
 
     Degraded: answers are given, but slower or dearer. Down: the database cannot be read. One query.
     """
@@ -29,6 +29,7 @@ def health() -> dict[str, Any]:
     return {
         "status": working if database["is_healthy"] else "down",
         "provider": {"name": settings.LLM_PROVIDER, "description": PROVIDERS[settings.LLM_PROVIDER]},
+        "bulkhead": dict(bulkhead().facts()),
         "cache": {**cache, "is_enabled": settings.CACHE_ENABLED, "is_on": known().is_on},
         "database": database,
         "knowledge": {

@@ -36,7 +36,7 @@ class Question:
     history: tuple[Turn, ...] = ()
     customer_id: str | None = None
     directives: Directives = field(default_factory=Directives)
-    purpose: Literal["customer", "warming"] = "customer"
+    purpose: Literal["customer", "warming", "refresh"] = "customer"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

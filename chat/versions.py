@@ -37,7 +37,9 @@ def stage_versions(provider: Provider, embedder_id: str) -> Versions:
         [
             provider.name,
             dict(provider.fingerprint("classify")),
-            source_hash(INTENTS_FILE, "types.py", "stages/classify.py", "privacy.py", "common_words.txt"),
+            source_hash(
+                INTENTS_FILE, "types.py", "fills.py", "stages/classify.py", "privacy.py", "common_words.txt"
+            ),
         ]
     )
     policy = fingerprint(
@@ -54,7 +56,7 @@ def stage_versions(provider: Provider, embedder_id: str) -> Versions:
             dict(provider.fingerprint("validate")),
             source_hash(
                 "types.py",
-                "pipeline.py",
+                "fills.py",
                 "stages/generate.py",
                 "stages/validate.py",
                 "stages/figures.py",
@@ -63,5 +65,7 @@ def stage_versions(provider: Provider, embedder_id: str) -> Versions:
             ),
         ]
     )
-    response = fingerprint([intent, policy, reply, source_hash("report.py", "response_cache.py", "scope.py")])
+    response = fingerprint(
+        [intent, policy, reply, source_hash("pipeline.py", "report.py", "response_cache.py", "scope.py")]
+    )
     return Versions(intent=intent, policy=policy, reply=reply, response=response)

@@ -1,23 +1,42 @@
 """The HTTP side: parse, call, render."""
 
+from typing import Any
+
+from django.http import HttpResponse
+from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from chat import assembly
 from chat.cache_headers import cache_headers, read_directives
-from chat.serializers import QuestionBody, rendered
+from chat.serializers import read_body, rendered
 from chat.status import health
+
+
+class JsonAlone(BaseContentNegotiation):
+    """There is nothing to choose: what comes and goes is JSON, whatever a client would rather accept."""
+
+    def select_parser(self, request: Request, parsers: Any) -> Any:
+        return parsers[0]
+
+    def select_renderer(self, request: Request, renderers: Any, format_suffix: str | None = None) -> Any:
+        return renderers[0], renderers[0].media_type
 
 
 class ChatView(APIView):
     """POST a question, get its answer."""
 
-    def post(self, request: Request) -> Response:
-        directives = read_directives(request.headers.get("Cache-Control", ""))
-        question = QuestionBody.model_validate(request.data).question(directives)
+    content_negotiation_class = JsonAlone
+
+    def post(self, request: Request) -> HttpResponse:
+        meta = request.META
+        directives = read_directives(meta.get("HTTP_CACHE_CONTROL", ""))
+        question = read_body(meta.get("CONTENT_TYPE", ""), request.body).question(directives)
         answer = assembly.pipeline().answer(question)
-        return Response(rendered(answer), headers=cache_headers(answer.cache))
+        # Not DRF's Response: it would be negotiated and rendered by template, which costs more than the look-up.
+        headers = cache_headers(answer.cache)
+        return HttpResponse(rendered(answer), content_type="application/json", headers=headers)
 
 
 class HealthView(APIView):

@@ -8,7 +8,7 @@ from threading import Thread
 from django.conf import settings
 from django.db import DatabaseError, close_old_connections, transaction
 
-from cachemgmt.api import Warmed, WarmingList, request_run
+from cachemgmt.api import Overloaded, Warmed, WarmingList, request_run
 from chat import assembly
 from chat.errors import ChatError
 from chat.types import Question
@@ -63,7 +63,7 @@ def _prepare() -> None:
             row = WarmingList.objects.filter(name="sample").first()
             if row:
                 request_run([row], requested_by="WARM_ON_START")
-    except (DatabaseError, ChatError) as error:
+    except (DatabaseError, ChatError, Overloaded) as error:
         logger.warning("Could not get ready ahead: %s", type(error).__name__, extra={"action": "prepare"})
     finally:
         close_old_connections()

@@ -13,6 +13,8 @@ from django.templatetags.static import static
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+# Before NumPy is loaded. Its OpenBLAS has threads of its own, and breaks where hundreds of ours multiply.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 django_stubs_ext.monkeypatch()  # forms and admin classes can be subscripted with their model
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -50,7 +52,10 @@ class Environment(BaseSettings):
     CACHE_ENABLED: bool = True
     TRUST_CUSTOMER_ID: bool | None = None
     WARM_ON_START: bool = False
+    LLM_SLOTS: int | None = Field(default=None, ge=2, le=1024)
+    FILL_TIMEOUT_S: float = Field(default=60.0, ge=1, le=600)
     WEB_WORKERS: int = Field(default=1, ge=1, le=64)
+    WEB_THREADS: int = Field(default=512, ge=8, le=4096)
     PORT: int = Field(default=8003, ge=1, le=65535)
     LOG_LEVEL: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
@@ -130,6 +135,8 @@ except OSError as error:
     raise ImproperlyConfigured(f"TRIA_DATA_DIR: cannot be made: {error}") from None
 PORT = ENV.PORT
 WEB_WORKERS = ENV.WEB_WORKERS
+WEB_THREADS = ENV.WEB_THREADS
+FILL_TIMEOUT_S = ENV.FILL_TIMEOUT_S
 TRUST_CUSTOMER_ID = not IS_PRODUCTION if ENV.TRUST_CUSTOMER_ID is None else ENV.TRUST_CUSTOMER_ID
 WARM_ON_START = ENV.WARM_ON_START
 IS_SERVER = False
@@ -140,6 +147,8 @@ DEFAULT_COLLECTION = ENV.DEFAULT_COLLECTION or "sample"
 LLM_PROVIDER = ENV.LLM_PROVIDER
 if LLM_PROVIDER == "auto":
     LLM_PROVIDER = "openai" if ENV.OPENAI_API_KEY else "extractive"
+# What computes here needs processors, not patience: more threads would only take the hits' time.
+LLM_SLOTS = ENV.LLM_SLOTS or (32 if LLM_PROVIDER == "openai" else max(2, os.cpu_count() or 2))
 OPENAI: dict[str, Any] = {
     "api_key": ENV.OPENAI_API_KEY,
     "base_url": ENV.OPENAI_BASE_URL,
@@ -229,8 +238,14 @@ if ENV.REDIS_HOST:
     REDIS_URL = f"redis://{secret}{ENV.REDIS_HOST}:{ENV.REDIS_PORT}/{ENV.REDIS_DB}"
 REDIS_TIMEOUT_S = 0.15
 CACHES: dict[str, dict[str, object]] = {
-    "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
+    # For throttles and sessions. LOCATION: the alias whose connections it uses; empty: this process's memory.
+    "default": {
+        "BACKEND": "cachemgmt.django_cache.FailoverCache",
+        "LOCATION": "tria" if REDIS_URL else "",
+        "OPTIONS": {"MAX_ENTRIES": 10_000},
+    },
 }
+SESSION_ENGINE = "django.contrib.sessions.backends.cached_db"
 if REDIS_URL:
     CACHES["tria"] = {
         "BACKEND": "django_redis.cache.RedisCache",
@@ -240,7 +255,14 @@ if REDIS_URL:
             "SOCKET_CONNECT_TIMEOUT": 0.1,
             "SOCKET_TIMEOUT": REDIS_TIMEOUT_S,
             "CONNECTION_POOL_CLASS": "redis.connection.BlockingConnectionPool",
-            "CONNECTION_POOL_KWARGS": {"max_connections": 50, "timeout": REDIS_TIMEOUT_S, "retry": None},
+            # Nothing but AUTH is said when a connection is made: each question costs a time-out.
+            "CONNECTION_POOL_KWARGS": {
+                "max_connections": 50,
+                "timeout": 0.05,
+                "retry": None,
+                "protocol": 2,
+                "driver_info": None,
+            },
         },
     }
 

@@ -1,5 +1,6 @@
 """Flushing by hand, and the record of all flushes."""
 
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlencode
 
@@ -12,11 +13,11 @@ from django.urls import URLPattern, path, reverse
 
 from cachemgmt.admin import wording
 from cachemgmt.admin.confirming import Confirmation, confirmation_page, is_confirmed
-from cachemgmt.admin.flush_form import WHAT, FlushForm, documents
+from cachemgmt.admin.flush_form import WHAT, FlushForm, chosen_before, documents
 from cachemgmt.admin.readonly import ReadOnlyAdmin
 from cachemgmt.admin.unfolded import action, display
-from cachemgmt.api import cache_engine
-from cachemgmt.flushing import Target, can_see_entries, count_matching, flush
+from cachemgmt.api import cache_engine, inspector
+from cachemgmt.flushing import Counted, Target, can_see_entries, count_all, flush_all
 from cachemgmt.models import FlushRecord
 
 FLUSH = "admin:cachemgmt_flushrecord_flush"
@@ -26,14 +27,14 @@ FLUSH = "admin:cachemgmt_flushrecord_flush"
 class FlushRecordAdmin(ReadOnlyAdmin):
     """The record of flushes, which nobody edits; and the page that flushes."""
 
-    list_display = ("made_at", "what", "actor", "count_words", "reason")
+    list_display = ("made_at", "what", "actor", "count_words", "removed_words", "reason")
     list_filter = ("kind", "actor")
     search_fields = ("match", "reason", "actor")
     search_help_text = "Search what was flushed, why, or by whom"
     date_hierarchy = "made_at"
     ordering = ("-clock",)
     actions_list = ("flush_something",)
-    fields = ("what", "reason", "actor", "made_at", "count_words", "clock")
+    fields = ("what", "reason", "actor", "made_at", "count_words", "removed_words", "clock")
 
     @display(description="What")
     def what(self, record: FlushRecord) -> str:
@@ -42,6 +43,13 @@ class FlushRecordAdmin(ReadOnlyAdmin):
     @display(description="Stored results", ordering="matched_count")
     def count_words(self, record: FlushRecord) -> str:
         return "not counted" if record.matched_count is None else f"{record.matched_count:,}"
+
+    @display(description="Removed", ordering="removed_count")
+    def removed_words(self, record: FlushRecord) -> str:
+        """How many were taken out of the store since: they count no more from the flush on, either way."""
+        if record.removed_at is None:
+            return "not yet"
+        return "not known" if record.removed_count is None else f"{record.removed_count:,}"
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         return self.fields
@@ -63,15 +71,15 @@ class FlushRecordAdmin(ReadOnlyAdmin):
         if not self.has_flush_permission(request):
             raise PermissionDenied
         if request.method != "POST":
-            return self._form_page(request, FlushForm(initial=request.GET.dict()))
+            return self._form_page(request, FlushForm(initial=chosen_before(request.GET)))
         form = FlushForm(request.POST)
         if not form.is_valid():
             return self._form_page(request, form)
-        target: Target = form.cleaned_data["target"]
+        targets: list[Target] = form.cleaned_data["targets"]
         try:
             if is_confirmed(request):
-                return self._flushed(request, target, form.cleaned_data["reason"])
-            return confirmation_page(request, self.admin_site, asked(form, target))
+                return self._flushed(request, targets, form.cleaned_data["reason"])
+            return confirmation_page(request, self.admin_site, asked(form, targets))
         except DatabaseError:
             messages.error(request, "The database is busy, so nothing was flushed. Please try again.")
             return self._form_page(request, form)
@@ -97,35 +105,41 @@ class FlushRecordAdmin(ReadOnlyAdmin):
         }
         return TemplateResponse(request, "admin/cachemgmt/flush.html", context)
 
-    def _flushed(self, request: HttpRequest, target: Target, reason: str) -> HttpResponse:
+    def _flushed(self, request: HttpRequest, targets: Sequence[Target], reason: str) -> HttpResponse:
         """Flush, and say what happened. The number is counted again: time has passed since the question."""
-        record = flush(
-            target, actor=request.user.get_username(), reason=reason, matched_count=counted(target)
-        )
-        self.log_addition(request, record, "Flushed.")
+        matched = counted(targets)
+        records = flush_all(targets, actor=request.user.get_username(), reason=reason, counted=matched)
+        for record in records:
+            self.log_addition(request, record, "Flushed.")
+        also = " and what it was made from" if len(records) > 1 else ""
+        how_many = wording.entries(matched.total if matched else None)
         messages.success(
             request,
-            f"Flushed {wording.flushed(record)}: {wording.entries(record.matched_count)}. "
-            "None of it is reused from now on.",
+            f"Flushed {wording.flushed(records[0])}{also}: {how_many}. None of it is reused from now on.",
         )
         return HttpResponseRedirect(reverse("admin:cachemgmt_flushrecord_changelist"))
 
 
-def counted(target: Target) -> int | None:
-    """Return how many stored results the target matches, None where that cannot be known: a store that is
+def counted(targets: Sequence[Target]) -> Counted | None:
+    """Return how many stored results the targets match, None where that cannot be known: a store that is
     out would be counted as empty."""
-    return count_matching(target) if cache_engine().store.health_check()["is_healthy"] else None
+    return count_all(targets) if cache_engine().store.health_check()["is_healthy"] else None
 
 
 def counted_of_document(document: str) -> int | None:
     """Return how many stored results rest on the document, None where that cannot be known."""
-    return counted(Target(kind="tag", match=f"doc:{document}"))
+    found = counted([Target(kind="tag", match=f"doc:{document}")])
+    return found.total if found else None
 
 
-def asked(form: FlushForm, target: Target) -> Confirmation:
+def asked(form: FlushForm, targets: Sequence[Target]) -> Confirmation:
     """Return what is asked before this is flushed."""
-    count = counted(target)
-    facts = {"What": wording.target(target.kind, target.match), "Why": form.cleaned_data["reason"]}
+    matched = counted(targets)
+    count = matched.total if matched else None
+    facts = {"What": wording.target(targets[0].kind, targets[0].match)}
+    if form.cleaned_data["what"] == "answer":
+        facts |= about_answer(form.cleaned_data["answer"], targets[1:])
+    facts["Why"] = form.cleaned_data["reason"]
     facts["Stored now"] = why_uncounted() if count is None else wording.entries(count)
     level = form.cleaned_data["level"] if form.cleaned_data["what"] == "level" else None
     facts["Afterwards"] = (
@@ -134,7 +148,7 @@ def asked(form: FlushForm, target: Target) -> Confirmation:
         else "Questions they would have answered are answered anew, once each, and paid for."
     )
     warnings = ["Nothing is stored that this concerns: flushing it changes nothing."] if count == 0 else []
-    if target.kind == "all":
+    if targets[0].kind == "all":
         warnings.append("Everything has to be made anew. A collection, intent or document is often enough.")
     return Confirmation(
         title="Flush stored results",
@@ -145,6 +159,20 @@ def asked(form: FlushForm, target: Target) -> Confirmation:
         is_dangerous=True,
         cancel_url=f"{reverse(FLUSH)}?{urlencode(form.carried())}",
         carried=form.carried(),
+    )
+
+
+def about_answer(entry_id: str, made_from: Sequence[Target]) -> dict[str, str]:
+    """Return what tells a person whether it is the right one."""
+    entry = inspector().get(entry_id).entry
+    if entry is None:
+        return {"Question": "not known: no stored result with this id can be seen"}
+    facts = {
+        "Question": "one customer's own, not shown here" if entry.is_personal else entry.question,
+        "Made": f"{wording.duration(entry.age_s)} ago",
+    }
+    return (
+        {**facts, "Made from": f"{wording.entries(len(made_from))}, flushed with it"} if made_from else facts
     )
 
 

@@ -1,59 +1,17 @@
-"""The form of a TTL rule: a time is a number and a unit."""
+"""The form of a TTL rule."""
 
 from typing import Any, ClassVar
 
 from django import forms
-from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminSelectWidget, UnfoldBooleanSwitchWidget
+from unfold.widgets import UnfoldAdminSelectWidget, UnfoldBooleanSwitchWidget
 
 from cachemgmt.admin import wording
+from cachemgmt.admin.durations import DurationField
 from cachemgmt.models import TtlRule
 from cachemgmt.names import names_of
 
-LONGEST_S = 365 * 86_400
 LEVELS_WITH_INTENT = ("response", "reply", "intent")
 """The levels whose entries carry the intent they belong to."""
-
-
-class DurationWidget(forms.MultiWidget):
-    """A number and its unit."""
-
-    template_name = "unfold/widgets/split_money.html"
-
-    def __init__(self, attrs: dict[str, Any] | None = None) -> None:
-        units = [(size, f"{unit}s") for size, unit in reversed(wording.UNITS.items())]
-        super().__init__(
-            [
-                UnfoldAdminIntegerFieldWidget(attrs={"min": 1, "aria-label": "Number"}),
-                UnfoldAdminSelectWidget(attrs={"aria-label": "Unit"}, choices=units),
-            ],
-            attrs,
-        )
-
-    def decompress(self, value: int | None) -> list[int | None]:
-        if not value:
-            return [None, 60]
-        size = next(size for size in wording.UNITS if value % size == 0)
-        return [value // size, size]
-
-
-class DurationField(forms.MultiValueField):
-    """A time in whole seconds, from 1 to `LONGEST_S`."""
-
-    def __init__(self, **options: Any) -> None:
-        sizes = [(size, unit) for size, unit in wording.UNITS.items()]
-        fields = (
-            forms.IntegerField(min_value=1, error_messages={"min_value": "At least 1."}),
-            forms.TypedChoiceField(coerce=int, choices=sizes),
-        )
-        super().__init__(fields, widget=DurationWidget(), **options)
-
-    def compress(self, data_list: list[int]) -> int | None:
-        if not data_list:
-            return None
-        seconds = data_list[0] * data_list[1]
-        if seconds > LONGEST_S:
-            raise forms.ValidationError("At most 365 days.")
-        return seconds
 
 
 class TtlRuleForm(forms.ModelForm[TtlRule]):
@@ -63,10 +21,29 @@ class TtlRuleForm(forms.ModelForm[TtlRule]):
         label="Reuse for",
         help_text="Counted from the moment a result was made, however often it is used.",
     )
+    stale_while_revalidate_s = DurationField(
+        label="Still answer with it, while a new one is made, for",
+        least=0,
+        labels=("How long while a new one is made", "Minutes, hours or days while a new one is made"),
+        help_text="This customer gets the old one at once, the next the new one. 0: all wait for it.",
+    )
+    stale_if_error_s = DurationField(
+        label="Still answer with it, when no new one can be made, for",
+        least=0,
+        labels=("How long when none can be made", "Minutes, hours or days when none can be made"),
+        help_text="Such as while the language model is out. 0: whoever asks then gets no answer.",
+    )
 
     class Meta:
         model = TtlRule
-        fields: ClassVar = ["level", "intent", "ttl_s", "is_enabled"]
+        fields: ClassVar = [
+            "level",
+            "intent",
+            "ttl_s",
+            "is_enabled",
+            "stale_while_revalidate_s",
+            "stale_if_error_s",
+        ]
         widgets: ClassVar = {"is_enabled": UnfoldBooleanSwitchWidget()}
         labels: ClassVar = {"level": "What is stored", "is_enabled": "Reuse results"}
         help_texts: ClassVar = {

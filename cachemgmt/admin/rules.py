@@ -1,8 +1,10 @@
 """TTL rules: how long stored results are reused."""
 
+import contextlib
 from typing import Any
 
 from django.contrib import admin, messages
+from django.db import transaction
 from django.db.models import Case, When
 from django.forms import ModelForm
 from django.http import HttpRequest
@@ -10,7 +12,9 @@ from django.http import HttpRequest
 from cachemgmt.admin import wording
 from cachemgmt.admin.rule_form import TtlRuleForm
 from cachemgmt.admin.unfolded import ModelAdmin, display
+from cachemgmt.engine.errors import SourceUnavailable
 from cachemgmt.models import TtlRule
+from cachemgmt.snapshot import snapshot
 
 
 @admin.register(TtlRule)
@@ -21,7 +25,7 @@ class TtlRuleAdmin(ModelAdmin):
     """
 
     form = TtlRuleForm
-    list_display = ("what_and_holds", "intent_words", "time_words", "is_reused")
+    list_display = ("what_and_holds", "intent_words", "time_words", "window_words", "is_reused")
     list_display_links = ("what_and_holds",)
     list_filter = ("level", "is_enabled")
     search_fields = ("intent",)
@@ -49,6 +53,10 @@ class TtlRuleAdmin(ModelAdmin):
     def time_words(self, rule: TtlRule) -> str:
         return wording.duration(rule.ttl_s)
 
+    @display(description="After that")
+    def window_words(self, rule: TtlRule) -> str:
+        return wording.windows(rule)
+
     @display(description="Reuse", ordering="is_enabled", label={"On": "success", "Off: made anew": "warning"})
     def is_reused(self, rule: TtlRule) -> str:
         return "On" if rule.is_enabled else "Off: made anew"
@@ -56,7 +64,15 @@ class TtlRuleAdmin(ModelAdmin):
     def get_fieldsets(self, request: HttpRequest, obj: TtlRule | None = None) -> Any:
         """What a rule is about is chosen once; a level's own rule could be lost otherwise."""
         about = ["what", "intent_words"] if obj else ["level", "intent"]
-        return [(None, {"fields": about}), ("How long", {"fields": ["ttl_s", "is_enabled"]})]
+        windows = {
+            "fields": ["stale_while_revalidate_s", "stale_if_error_s"],
+            "description": "Never with what was flushed, nor with what policies no longer say.",
+        }
+        return [
+            (None, {"fields": about}),
+            ("How long", {"fields": ["ttl_s", "is_enabled"]}),
+            ("After its time is over", windows),
+        ]
 
     def get_readonly_fields(self, request: HttpRequest, obj: TtlRule | None = None) -> tuple[str, ...]:
         return ("what", "intent_words") if obj else ()
@@ -69,6 +85,7 @@ class TtlRuleAdmin(ModelAdmin):
         self, request: HttpRequest, obj: TtlRule, form: "ModelForm[TtlRule]", change: bool
     ) -> None:
         super().save_model(request, obj, form, change)
+        transaction.on_commit(learn)
         messages.info(
             request, "The rule acts from the next question on, also on results that are stored already."
         )
@@ -76,18 +93,24 @@ class TtlRuleAdmin(ModelAdmin):
         if partner:
             messages.warning(
                 request,
-                f"{wording.level_name(partner.level)} have another rule: "
-                f"{wording.duration(partner.ttl_s) if partner.is_enabled else 'not reused'}. "
-                "An answer is reused as long as either of the two is: mostly they should be the same.",
+                f"{wording.level_name(partner.level)} have another rule: {wording.rule(partner)}. "
+                "Replies are reused no longer than complete answers: mostly the two should be the same.",
             )
 
     def delete_model(self, request: HttpRequest, obj: TtlRule) -> None:
         super().delete_model(request, obj)
+        transaction.on_commit(learn)
         messages.info(request, "From the next question on, the rule of the whole level holds again.")
 
 
+def learn() -> None:
+    """Let this process know the change at once. Another learns it over Redis."""
+    with contextlib.suppress(SourceUnavailable):
+        snapshot().catch_up()
+
+
 PARTNERS = {"response": "reply", "reply": "response"}
-"""A complete answer is made of a reply: each lives on in the other."""
+"""A complete answer is made of a reply: their rules belong together."""
 
 
 def differing_partner(rule: TtlRule) -> TtlRule | None:
@@ -97,5 +120,4 @@ def differing_partner(rule: TtlRule) -> TtlRule | None:
         .order_by("-intent")
         .first()
     )
-    is_same = other is None or (other.ttl_s, other.is_enabled) == (rule.ttl_s, rule.is_enabled)
-    return None if is_same else other
+    return None if other is None or other.as_rule() == rule.as_rule() else other

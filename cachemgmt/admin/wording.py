@@ -2,9 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from decimal import Decimal
 
-from cachemgmt.models import FlushRecord
+from django.utils import timezone
+from django.utils.formats import date_format
+
+from cachemgmt.models import FlushRecord, TtlRule
 
 UNITS = {86_400: "day", 3_600: "hour", 60: "minute", 1: "second"}
 """What times are said in, by seconds."""
@@ -69,6 +73,21 @@ def roughly(seconds: float) -> str:
     return " ".join(duration(seconds).split()[:2])
 
 
+def windows(rule: TtlRule) -> str:
+    """Return for how long a result is used once its time is over: "1 day when no new one can be made"."""
+    parts = {
+        "while a new one is made": rule.stale_while_revalidate_s,
+        "when no new one can be made": rule.stale_if_error_s,
+    }
+    said = [f"{duration(window_s)} {when}" for when, window_s in parts.items() if window_s]
+    return ", ".join(said) or "not used"
+
+
+def rule(row: TtlRule) -> str:
+    """Return what the rule says: "30 minutes, after that 1 day when no new one can be made"."""
+    return f"{duration(row.ttl_s)}, after that {windows(row)}" if row.is_enabled else "not reused"
+
+
 def usd(amount: Decimal | str | None) -> str:
     """Return an amount of USD, with cents, and with more digits where it is below a dollar."""
     if amount is None:
@@ -109,6 +128,9 @@ def target(kind: str, match: str) -> str:
         return "Everything"
     if kind == "pattern":
         return f"Names like {match}"
+    if kind == "age":
+        before = timezone.localtime(datetime.fromtimestamp(float(match), UTC))
+        return f"Made before {date_format(before, 'DATETIME_FORMAT')}"
     label, _, value = match.partition(":")
     if label == "level":
         return f"Level: {level_name(value)}"

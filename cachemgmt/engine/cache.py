@@ -1,36 +1,26 @@
-"""The heart: look up, decide, fill once, keep."""
+"""The heart: look up, decide, keep."""
 
+import contextlib
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from cachemgmt.engine.clock import CLOCK_NAME, Knowledge, KnowledgeSource
 from cachemgmt.engine.entry import Entry, decode, encode
-from cachemgmt.engine.errors import NotStored, StoreError, Undecodable
-from cachemgmt.engine.flight import Flights
-from cachemgmt.engine.freshness import RETENTION_S, age_s, ttl_left_s
+from cachemgmt.engine.errors import StoreError, Undecodable
+from cachemgmt.engine.freshness import age_s, retention_s, ttl_left_s
+from cachemgmt.engine.judging import Accept, Use, accept_any, judge
 from cachemgmt.engine.key import Key
-from cachemgmt.engine.results import MISSES, Lookup, Made, Outcome, Status, Visit
+from cachemgmt.engine.results import IfError, Lookup, Made, Visit
 from cachemgmt.engine.store import Store
 
 logger = logging.getLogger(__name__)
 
-WAIT_S = 120.0
-"""How long a waiter waits for another's fill before it fills by itself."""
 
-
-Accept = Callable[[Entry, Knowledge], bool]
-
-
-def accept_any(_entry: Entry, _known: Knowledge) -> bool:
-    """The caller has no objection of his own."""
-    return True
-
-
-def _as_clock(raw: bytes | None) -> int:
-    """Return the store's copy of the clock, 0 for what is none: a store may hold anything."""
-    return int(raw) if raw and raw.isdigit() and len(raw) < 20 else 0
+def as_clock(raw: bytes | None) -> int | None:
+    """Return the store's copy of the clock, None for what is none: a store may hold anything."""
+    return int(raw) if raw and raw.isdigit() and len(raw) < 20 else None
 
 
 class Cache:
@@ -48,7 +38,6 @@ class Cache:
         self._source = source
         self._is_enabled = is_enabled
         self._now = now
-        self._flights: Flights[Outcome] = Flights()
 
     def lookup(
         self,
@@ -67,31 +56,109 @@ class Cache:
             return self._found_nothing(visit, self._source.known(), "disabled")
         barred = barred or self._declined(visit)
         wanted = [] if barred else [key.name for key in keys]
-        known = self._source.known()
         try:
             # The clock is read in any case: the news may be that a switch was turned back on.
-            *found, clock = self.store.get_many([*wanted, CLOCK_NAME])
+            *found, clock = self.store_for(visit).get_many([*wanted, CLOCK_NAME])
         except StoreError:
-            return self._found_nothing(
-                visit, known, self._switched_off(keys[0].level, known) or barred or "store-out"
-            )
-        if _as_clock(clock) > known.clock:
-            known = self._source.known(at_least=_as_clock(clock))
+            known = self._source.known()
+            reason = self._switched_off(keys[0].level, known) or barred or "store-out"
+            return self._found_nothing(visit, known, reason)
+        return self.choose(keys, found, clock, visit, barred=barred, accept=accept)
+
+    def choose(
+        self,
+        keys: Sequence[Key],
+        found: Sequence[bytes | None],
+        clock: bytes | None,
+        visit: Visit,
+        *,
+        barred: str | None = None,
+        accept: Accept = accept_any,
+    ) -> Lookup:
+        """Return the first reusable one of what the store holds under the keys, together with its clock."""
+        known, is_current = self._informed(clock)
         barred = self._switched_off(keys[0].level, known) or barred
-        if barred:
-            return self._found_nothing(visit, known, barred)
+        if barred or not is_current:
+            return self._found_nothing(visit, known, barred or "unconfirmed")
         self._note_clock(visit, known)
-        reason = "absent"
+        store = self.store_for(visit)
+        reason, past_ttl, best = "absent", Lookup(entry=None), (False, float("-inf"))
         for key, raw in zip(keys, found, strict=True):
-            if raw is None:
-                continue
-            entry = self._decoded(key, raw)
-            if entry and entry.clock > known.clock:
-                known = self._source.known(at_least=entry.clock)
-            reason = self._objection(entry, key, visit, known, accept) if entry else "unreadable"
-            if entry and not reason:
-                return Lookup(entry=entry)
-        return Lookup(entry=None, reason=reason)
+            for entry, body in self._copies(key, raw, store):
+                if entry.clock > known.clock:
+                    known = self._source.known(at_least=entry.clock)
+                use, objection = self._judge(entry, key, visit, known, accept)
+                if use == "fresh":
+                    if body is raw:
+                        store.note(key.name, body)
+                    else:  # the shared store has lost it: others want it, too
+                        self._store_again(key, entry, body, visit)
+                    return Lookup(entry=entry)
+                reason = objection
+                is_stale = use == "stale" and not visit.is_refresh
+                if use == "no" or (is_stale, entry.made_at) <= best:
+                    continue
+                best = (is_stale, entry.made_at)
+                if is_stale:
+                    past_ttl = Lookup(entry=entry, reason=objection, is_stale=True)
+                else:
+                    past_ttl = Lookup(entry=None, if_error=IfError(entry, key, accept))
+            if raw is not None and reason == "absent":
+                reason = "unreadable"
+        return past_ttl or Lookup(entry=None, reason=reason, if_error=past_ttl.if_error)
+
+    def _copies(self, key: Key, raw: bytes | None, store: Store) -> Iterator[tuple[Entry, bytes]]:
+        """Yield what is stored under the key; then, for who has no use for it, this process's own copy."""
+        entry = _decoded(raw)
+        if entry and raw:
+            yield entry, raw
+        spare = store.spare(key.name)
+        own = _decoded(spare) if spare != raw else None
+        if own and spare:
+            yield own, spare
+        elif raw is not None and entry is None:
+            self._try_store(lambda: store.remove({key.name: raw}))
+
+    def _store_again(self, key: Key, entry: Entry, body: bytes, visit: Visit) -> None:
+        stays_s = self.stays_s(entry, key, visit)
+        if stays_s is not None:
+            self._try_store(lambda: self.store_for(visit).set(key.name, body, stays_s))
+
+    def serves_error(self, found: Lookup, visit: Visit) -> Entry | None:
+        """Return the entry that serves while the provider fails, if there is one: judged once more, as it
+        may have been flushed since the look-up."""
+        candidate = found.if_error
+        if candidate is None or visit.is_refresh:
+            return None
+        known, is_current = self.reread_clock(visit)
+        if not is_current or self._switched_off(candidate.key.level, known):
+            return None
+        use, _ = self._judge(candidate.entry, candidate.key, visit, known, candidate.accept)
+        return candidate.entry if use != "no" else None
+
+    def known(self) -> Knowledge:
+        """Return what is known of decisions, without a query or a round trip."""
+        return self._source.known()
+
+    def reread_clock(self, visit: Visit) -> tuple[Knowledge, bool]:
+        """Return what is known now, and whether that is all there is to know. One round trip."""
+        clock = None
+        if self._is_enabled:
+            with contextlib.suppress(StoreError):
+                clock = self.store_for(visit).get_many([CLOCK_NAME])[0]
+        return self._informed(clock)
+
+    def _informed(self, clock: bytes | None) -> tuple[Knowledge, bool]:
+        told = as_clock(clock) if self.store.is_shared else None
+        self._source.known(at_least=told)
+        is_current = self._source.is_current(told)
+        return self._source.known(), is_current  # read after the question: the answer is about no older one
+
+    def store_for(self, visit: Visit) -> Store:
+        """Return the store as the visit's request sees it."""
+        if visit.store is None:
+            visit.store = self.store.session()
+        return visit.store
 
     def _declined(self, visit: Visit) -> str | None:
         """Return why the request itself does not want stored results, None if it does."""
@@ -113,45 +180,48 @@ class Cache:
         if visit.clock is None:
             visit.clock = known.clock
 
-    def _decoded(self, key: Key, raw: bytes) -> Entry | None:
-        try:
-            return decode(raw)
-        except Undecodable:
-            self._try_store(lambda: self.store.delete([key.name]))
-            return None
-
-    def _objection(
-        self,
-        entry: Entry,
-        key: Key,
-        visit: Visit,
-        known: Knowledge,
-        accept: Accept = accept_any,
-    ) -> str:
-        """Return why the entry may not be reused, "" if it may."""
+    def _judge(
+        self, entry: Entry, key: Key, visit: Visit, known: Knowledge, accept: Accept
+    ) -> tuple[Use, str]:
         now = self._now()
-        rule = known.rule(key.level, entry.intent)
-        if not entry.belongs_to(key):
-            return "mixed-up"
-        if entry.clock > known.clock:
-            return (
-                "other-history"  # of a database that was since made anew or restored: its flushes are unknown
-            )
-        if known.is_flushed(entry, key.collection):
-            return "flushed"
-        if not rule.is_enabled:
-            return "level-off"
-        if ttl_left_s(entry, rule, now) <= 0:
-            return "expired"
-        if visit.directives.max_age_s is not None and age_s(entry, now) > visit.directives.max_age_s:
-            return "max-age"
-        return "" if accept(entry, known) else "policies-changed"
+        return judge(entry, key, known=known, now=now, directives=visit.directives, accept=accept)
+
+    def objection(self, entry: Entry, key: Key, visit: Visit, *, waited_s: float) -> str:
+        """Return why somebody who waited that long for the entry may not take it, by all that is known now;
+        "" if he may. His max-age counts from when he asked."""
+        asked, known = visit.directives, self._source.known()
+        if asked.max_age_s is not None:
+            asked = replace(asked, max_age_s=asked.max_age_s + waited_s)
+        switch = self._switched_off(key.level, known)
+        return switch or judge(entry, key, known=known, now=self._now(), directives=asked)[1]
+
+    def is_sure(self, visit: Visit) -> bool:
+        """Whether all is known that was decided up to a second ago. At most one round trip."""
+        return self._source.is_current(None) or self.reread_clock(visit)[1]
 
     def age_and_ttl_s(self, entry: Entry) -> tuple[float, float]:
-        """Return how old the entry is and for how long it stays fresh, in seconds."""
+        """Return how old the entry is and for how long it stays fresh, in seconds; less than 0 once stale."""
         now = self._now()
         rule = self._source.known().rule(entry.level, entry.intent)
-        return age_s(entry, now), max(0.0, ttl_left_s(entry, rule, now))
+        return age_s(entry, now), ttl_left_s(entry, rule, now)
+
+    def envelope(self, key: Key, made: Made, visit: Visit) -> Entry:
+        """Return what was made as an entry of the key."""
+        known = self._source.known()
+        return Entry(
+            key_parts=key.parts,
+            entry_id=key.entry_id,
+            level=key.level,
+            made_at=self._now() if made.made_at is None else made.made_at,
+            fill_s=made.fill_s or 0.0,
+            cost_usd=made.cost_usd,
+            clock=known.clock if visit.clock is None else visit.clock,
+            tags=(f"level:{key.level}", f"collection:{key.collection}", f"entry:{key.entry_id}", *made.tags),
+            question=made.question,
+            value=made.value,
+            valid_until=made.valid_until,
+            max_ttl_s=made.max_ttl_s,
+        )
 
     def keep(self, key: Key, made: Made, visit: Visit) -> tuple[Entry, bool]:
         """Store what was made; return its envelope and whether it was kept.
@@ -159,28 +229,22 @@ class Cache:
         Nothing is kept that was not made for `key`, that the request or an operator bars, or whose making
         is older than the level's TTL.
         """
-        now = self._now()
-        known = self._source.known()
-        entry = Entry(
-            key_parts=key.parts,
-            entry_id=key.entry_id,
-            level=key.level,
-            made_at=now if made.made_at is None else made.made_at,
-            fill_s=made.fill_s or 0.0,
-            cost_usd=made.cost_usd,
-            clock=known.clock if visit.clock is None else visit.clock,
-            tags=(f"level:{key.level}", f"collection:{key.collection}", f"entry:{key.entry_id}", *made.tags),
-            question=made.question,
-            value=made.value,
-            max_ttl_s=made.max_ttl_s,
-        )
-        rule = known.rule(key.level, entry.intent)
-        left_s = ttl_left_s(entry, rule, now)
-        is_off = not self._is_enabled or self._switched_off(key.level, known) or not rule.is_enabled
-        if made.keep_under != key or visit.directives.no_store or is_off or left_s <= 0:
+        entry = self.envelope(key, made, visit)
+        stays_s = self.stays_s(entry, key, visit) if made.keep_under == key else None
+        if stays_s is None:
             return entry, False
         body = encode(entry)
-        return entry, self._try_store(lambda: self.store.set(key.name, body, left_s + RETENTION_S))
+        return entry, self._try_store(lambda: self.store_for(visit).set(key.name, body, stays_s))
+
+    def stays_s(self, entry: Entry, key: Key, visit: Visit) -> float | None:
+        """Return for how long the store is to keep the entry, None where it is not to be kept."""
+        known = self._source.known()
+        rule = known.rule(key.level, entry.intent)
+        left_s = ttl_left_s(entry, rule, self._now())
+        is_off = not self._is_enabled or self._switched_off(key.level, known) or not rule.is_enabled
+        if visit.directives.no_store or is_off or left_s <= 0:
+            return None
+        return retention_s(left_s, rule)
 
     def _try_store(self, write: Callable[[], object]) -> bool:
         try:
@@ -190,78 +254,9 @@ class Cache:
             return False
         return True
 
-    def get_or_fill(
-        self, keys: Sequence[Key], fill: Callable[[], Made], visit: Visit, *, barred: str | None = None
-    ) -> Outcome:
-        """Return a reusable entry under one of the keys, else what `fill` makes, keeping it.
 
-        Several callers who miss the same first key in this process at once share one fill: the others
-        wait up to `WAIT_S` and report "collapsed". A fill's error reaches all of them unchanged and is
-        not kept. Raises NotStored where only a stored result was asked for.
-        """
-        landed_before = self._flights.landed_count
-        found = self.lookup(keys, visit, barred=barred)
-        if found.entry:
-            return Outcome(status="hit", entry=found.entry, is_stored=True)
-        if visit.directives.only_if_cached:
-            raise NotStored
-        if found.reason not in MISSES:
-            return self._fill(fill, visit, keys, "bypass", found.reason)
-        flight, is_leader = self._flights.join(keys[0].digest)
-        if not is_leader:
-            if flight.wait(WAIT_S):
-                if flight.error:
-                    raise flight.error
-                if flight.result and self._may_share(flight.result, keys, visit):
-                    return replace(flight.result, status="collapsed")
-            return self._fill(fill, visit, keys, "miss", found.reason)
-        return self._lead(keys, fill, visit, found, landed_before)
-
-    def _lead(
-        self,
-        keys: Sequence[Key],
-        fill: Callable[[], Made],
-        visit: Visit,
-        found: Lookup,
-        landed_before: int,
-    ) -> Outcome:
-        # Another flight may have landed between the look-up and the taking of the lead.
-        try:
-            again = self.lookup(keys, visit) if self._flights.landed_count != landed_before else found
-            if again.entry:
-                outcome = Outcome(status="hit", entry=again.entry, is_stored=True)
-            else:
-                outcome = self._fill(fill, visit, keys, "miss", found.reason)
-        except BaseException as error:  # whatever it is, the waiters must be woken with it
-            self._flights.fail(keys[0].digest, error)
-            raise
-        self._flights.land(keys[0].digest, outcome)
-        return outcome
-
-    def _may_share(self, outcome: Outcome, keys: Sequence[Key], visit: Visit) -> bool:
-        """Whether a waiter may take the leader's result: kept under one of his keys, and not flushed by the
-        clock he knows."""
-        key = next((key for key in keys if outcome.entry.belongs_to(key)), None)
-        if key is None or not outcome.is_storable:
-            return False
-        known = self._source.known()
-        return not self._objection(outcome.entry, key, visit, known)
-
-    def _fill(
-        self,
-        fill: Callable[[], Made],
-        visit: Visit,
-        keys: Sequence[Key],
-        status: Status,
-        reason: str | None,
-    ) -> Outcome:
-        started = self._now()
-        made = fill()
-        made = replace(made, fill_s=max(0.0, self._now() - started)) if made.fill_s is None else made
-        entry, is_stored = self.keep(made.keep_under or keys[0], made, visit)
-        if not is_stored and made.reason:
-            status, reason = "bypass", made.reason
-        is_storable = made.keep_under is not None
-        return Outcome(
-            status=status, entry=entry, is_stored=is_stored, is_storable=is_storable, reason=reason
-        )
+def _decoded(raw: bytes | None) -> Entry | None:
+    try:
+        return None if raw is None else decode(raw)
+    except Undecodable:
+        return None

@@ -4,14 +4,14 @@ The clock is a number in the database that every change raises: a flush, a TTL r
 revision. A `Knowledge` is everything that was decided up to one value of it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Literal, Protocol
 
 from cachemgmt.engine.entry import Entry
 
-FlushKind = Literal["all", "tag", "pattern"]
+FlushKind = Literal["all", "tag", "age", "pattern"]
 
 CLOCK_NAME = "clock"
 """The store's name for its copy of the clock: raised after the database's commit, never lowered."""
@@ -25,38 +25,69 @@ DEFAULT_TTL_S: Mapping[str, float] = {
 }
 """The levels, and how long their entries stay fresh where no rule says otherwise."""
 
+STALE_IF_ERROR_S = 24 * 60 * 60
+"""For how long past its TTL a result serves while the provider fails, where no rule says otherwise."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Flush:
     """One removal, as a statement about entries rather than a list of them.
 
-    `kind` "all" concerns every entry; "tag" those that carry `match`; "pattern" those whose readable name
-    (`level:collection:question`) fits the shell-style pattern `match`.
+    `kind` "all" concerns every entry; "tag" those that carry `match`; "age" those made before the Unix time
+    `match`; "pattern" those whose readable name (`level:collection:question`) fits the shell-style `match`.
+    None concerns an entry made of inputs that are newer than the flush.
     """
 
     clock: int
     kind: FlushKind
     match: str = ""
 
-    def concerns(self, entry: Entry, collection: str) -> bool:
-        """Whether it removes that entry: one made of inputs older than the flush, that it matches."""
-        if entry.clock >= self.clock:
+
+class Flushes:
+    """Flushes, so arranged that an entry is judged by its tags, however many flushes there were. Immutable.
+
+    Of flushes with the same words only the newest counts: it concerns whatever the earlier ones did.
+    """
+
+    def __init__(self, flushes: Iterable[Flush] = ()) -> None:
+        newest: dict[tuple[FlushKind, str], int] = {}
+        for flush in flushes:
+            words = (flush.kind, flush.match)
+            newest[words] = max(flush.clock, newest.get(words, 0))
+        self._all = newest.pop(("all", ""), 0)
+        later = {words: clock for words, clock in newest.items() if clock > self._all}
+        self._tags = {match: clock for (kind, match), clock in later.items() if kind == "tag"}
+        self._ages = [(clock, float(match)) for (kind, match), clock in later.items() if kind == "age"]
+        self._patterns = [
+            (clock, match.casefold()) for (kind, match), clock in later.items() if kind == "pattern"
+        ]
+
+    def concern(self, entry: Entry, collection: str) -> bool:
+        """Whether one of them removed the entry."""
+        if entry.clock < self._all:
+            return True
+        if self._tags and any(entry.clock < self._tags.get(tag, 0) for tag in entry.tags):
+            return True
+        if any(entry.clock < clock and entry.made_at < before for clock, before in self._ages):
+            return True
+        if not self._patterns:
             return False
-        match self.kind:
-            case "all":
-                return True
-            case "tag":
-                return self.match in entry.tags
-            case "pattern":
-                return fnmatchcase(f"{entry.level}:{collection}:{entry.question}", self.match.casefold())
+        name = f"{entry.level}:{collection}:{entry.question}"
+        return any(entry.clock < clock and fnmatchcase(name, match) for clock, match in self._patterns)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rule:
-    """How a level's entries, or those of one intent in it, are kept."""
+    """How a level's entries, or those of one intent in it, are kept.
+
+    Past its TTL an entry is reused for `stale_while_revalidate_s` while a new one is made in the background,
+    and for `stale_if_error_s` while the provider fails.
+    """
 
     ttl_s: float
     is_enabled: bool = True
+    stale_while_revalidate_s: float = 0.0
+    stale_if_error_s: float = STALE_IF_ERROR_S
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,16 +95,16 @@ class Knowledge:
     """All decisions up to `clock`. Immutable: threads share it freely.
 
     `rules` by (level, intent), intent "" for the whole level. `revisions` are the published policy
-    revisions by collection, "" for one without any. `flushes` are in the clock's order. `floor`: the flushes
-    up to this clock are no longer listed, so entries older than it are not reused. `is_complete`: False
-    where nothing could be loaded yet, so that what is missing here may yet exist.
+    revisions by collection, "" for one without any. `floor`: the flushes up to this clock are no longer
+    listed, so entries older than it are not reused. `is_complete`: False where nothing could be loaded yet,
+    so that what is missing here may yet exist.
     """
 
     clock: int = 0
     floor: int = 0
     is_on: bool = True
     is_complete: bool = True
-    flushes: tuple[Flush, ...] = ()
+    flushes: Flushes = field(default_factory=Flushes)
     rules: Mapping[tuple[str, str], Rule] = field(default_factory=dict)
     revisions: Mapping[str, str] = field(default_factory=dict)
 
@@ -84,7 +115,13 @@ class Knowledge:
         if level != "reply":
             return rule
         # A reply becomes an answer again: it may not outlive one.
-        return replace(rule, ttl_s=min(rule.ttl_s, self.rule("response", intent).ttl_s))
+        answer = self.rule("response", intent)
+        return replace(
+            rule,
+            ttl_s=min(rule.ttl_s, answer.ttl_s),
+            stale_while_revalidate_s=min(rule.stale_while_revalidate_s, answer.stale_while_revalidate_s),
+            stale_if_error_s=min(rule.stale_if_error_s, answer.stale_if_error_s),
+        )
 
     def is_enabled(self, level: str) -> bool:
         """Whether the level may be used at all."""
@@ -92,14 +129,7 @@ class Knowledge:
 
     def is_flushed(self, entry: Entry, collection: str) -> bool:
         """Whether a flush since the entry's making removed it."""
-        if entry.clock < self.floor:
-            return True
-        for flush in reversed(self.flushes):
-            if flush.clock <= entry.clock:
-                return False  # the rest is older still
-            if flush.concerns(entry, collection):
-                return True
-        return False
+        return entry.clock < self.floor or self.flushes.concern(entry, collection)
 
 
 class KnowledgeSource(Protocol):
@@ -108,4 +138,9 @@ class KnowledgeSource(Protocol):
     def known(self, at_least: int | None = None) -> Knowledge:
         """Return what is known, loading it anew first if `at_least` is above its clock. Without reason to
         load, it costs neither a query nor a lock."""
+        ...
+
+    def is_current(self, told: int | None) -> bool:
+        """Whether what is known is all that was decided up to a second ago: because the shared store has
+        just `told` the same clock, else because the database said so within the last second."""
         ...

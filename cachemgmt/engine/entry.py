@@ -72,7 +72,7 @@ def decode(raw: bytes) -> Entry:
             raise Undecodable("written under another schema")
         return Entry(
             key_parts=_text(row["key"]),
-            entry_id=_text(row["id"]),
+            entry_id=_entry_id(row["id"]),
             level=_text(row["level"]),
             made_at=_number(row["made_at"]),
             fill_s=_number(row["fill_s"]),
@@ -92,6 +92,14 @@ def _text(value: object) -> str:
     if not isinstance(value, str):
         raise TypeError(f"{type(value).__name__} where a text should be")
     return value
+
+
+def _entry_id(value: object) -> str:
+    """Return 16 hexadecimal digits: an entry's share of the jitter is read off them."""
+    text = _text(value)
+    if len(text) != 16 or len(bytes.fromhex(text)) != 8:  # int() would take signs and underscores, too
+        raise ValueError("not 16 hexadecimal digits")
+    return text
 
 
 def _number(value: object) -> float:

@@ -3,10 +3,14 @@
 CacheError
 ├── StoreError
 │   ├── StoreUnavailable    the store cannot be reached, or not in time
-│   └── StoreRefused        it answered, but would not do it (full, read-only, all connections in use)
+│   ├── StoreBusy           all connections to it are in use
+│   └── StoreRefused        it answered, but would not do it (full, read-only)
 ├── Unkeyable               a key's inputs are not plain JSON
 ├── Undecodable             a stored value is not one of our entries
-└── NotStored               only a stored result was asked for, and there is none
+├── NotStored               only a stored result was asked for, and there is none
+├── Overloaded              as many requests as may wait are waiting already
+├── NotFilled               who was to fill did not, for longer than a request may wait
+└── SourceUnavailable       the database cannot be read: what was decided lately is not known
 """
 
 
@@ -25,6 +29,10 @@ class StoreUnavailable(StoreError):
     """The store cannot be reached, or does not answer in time."""
 
 
+class StoreBusy(StoreError):
+    """All connections to the store are in use."""
+
+
 class StoreRefused(StoreError):
     """The store answered, but would not do it."""
 
@@ -39,3 +47,15 @@ class Undecodable(CacheError):
 
 class NotStored(CacheError):
     """Only a stored result was asked for, and there is none."""
+
+
+class Overloaded(CacheError):
+    """As many requests as may wait are waiting already."""
+
+
+class NotFilled(CacheError):
+    """Whoever was to fill did not, for longer than a request may wait."""
+
+
+class SourceUnavailable(CacheError):
+    """The database cannot be read, so what was decided lately is not known."""

@@ -4,106 +4,282 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from threading import Lock
-from typing import TypeVar
+from typing import Self, TypeVar
 
-from cachemgmt.engine.errors import StoreRefused, StoreUnavailable
-from cachemgmt.engine.store import Store
+from cachemgmt.engine.breaker import Breaker
+from cachemgmt.engine.errors import StoreBusy, StoreError, StoreRefused, StoreUnavailable
+from cachemgmt.engine.freshness import RETENTION_S
+from cachemgmt.engine.store import Page, Store
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
-RETRY_AFTER_S = 1.0
-"""For how long the first store is left alone after it could not be reached."""
+REQUEST_S = 0.125
+"""Once a request has spent so long on a slow store, it asks it no more. A command that begins before takes no
+longer than its own time-out of 0.15 s, so that both together stay below 0.3 s, with something to spare."""
+
+SLOW_S = 0.075
+"""A store is slow whose latest commands all took longer. On a machine that is out of breath some do, too,
+but not all: who waits for his turn must not take that for the store's fault, and pay for an answer twice."""
+
+LATEST = 16
+SETTLED_S = 5.0
+"""A full store keeps a small result whenever another runs out: it is no longer full once it has refused none
+for so long."""
 
 
 class FailoverStore:
-    """A store over two: `first` is used until it is unavailable, then `second` for `RETRY_AFTER_S`, again
-    and again until `first` answers. A store error never leaves it, and each change is logged once.
+    """A store over two: `first` while the breaker lets it be asked, else `second`, this process's memory.
 
-    A refusal (full, read-only, all connections in use) sends only that one call to `second`. What is removed
-    goes from both, so that an outage does not bring it back.
+    No store error leaves it. What was read from `first` or written is copied to `second`, so that the hot
+    entries are there when `first` is not: `spare` returns them at any time, and whether they may still be
+    reused is decided as for any other. A refusal (full, read-only) or a full pool sends only that call to
+    `second`, and does not open the breaker.
     """
 
     kind = "failover"
+    is_shared = True
 
-    def __init__(self, first: Store, second: Store, *, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        first: Store,
+        second: Store,
+        breaker: Breaker,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._first = first
         self._second = second
-        self._now = now
-        self._is_out = False
-        self._retry_at = 0.0
-        self._lock = Lock()
+        self._breaker = breaker
+        self._monotonic = monotonic
+        self._writing = _Writing(monotonic)
+        self._pace = _Pace()
 
-    def _run(self, on: Callable[[Store], T]) -> T:
-        if self._may_use_first():
-            try:
-                result = on(self._first)
-            except StoreUnavailable as error:
-                self._note_out(error)
-            except StoreRefused as error:
-                logger.debug("The cache store refused a call: %s", error)
-            else:
-                self._note_back()
-                return result
-        return on(self._second)
+    def session(self) -> "FailoverStore":
+        return _Session(self)
 
-    def _may_use_first(self) -> bool:
-        if not self._is_out:
-            return True
-        with self._lock:
-            if self._now() < self._retry_at:
-                return False
-            self._retry_at = self._now() + RETRY_AFTER_S  # one caller tries, the others stay with `second`
-            return True
+    def _may_ask(self) -> bool:
+        return self._breaker.allows()
 
-    def _note_out(self, error: StoreUnavailable) -> None:
-        with self._lock:
-            was_out, self._is_out = self._is_out, True
-            self._retry_at = self._now() + RETRY_AFTER_S
-        if not was_out:
-            logger.warning(
-                "The cache store is out, memory serves instead: %s", error, extra={"action": "failover"}
-            )
+    def _ask(self, on: Callable[[Store], T], *, is_write: bool = False) -> T:
+        """Return what `first` says; raise a StoreError where it is not to be asked, or fails."""
+        if not self._may_ask():
+            raise StoreUnavailable
+        return self._try(on, is_write=is_write)
 
-    def _note_back(self) -> None:
-        if not self._is_out:
-            return
-        with self._lock:
-            was_out, self._is_out = self._is_out, False
-        if was_out:
-            logger.warning("The cache store is back", extra={"action": "recover"})
+    def _try(self, on: Callable[[Store], T], *, is_write: bool) -> T:
+        started = self._monotonic()
+        try:
+            result = on(self._first)
+        except StoreUnavailable:
+            self._breaker.fail()
+            raise
+        except StoreBusy:
+            raise
+        except StoreRefused as error:
+            self._breaker.succeed()
+            if is_write:
+                self._writing.refuse(error)
+            raise
+        self._breaker.succeed()
+        self._pace.note(self._monotonic() - started)
+        return result
+
+    def _either(self, on: Callable[[Store], T], *, is_write: bool = False) -> T:
+        try:
+            return self._ask(on, is_write=is_write)
+        except StoreError:
+            return on(self._second)
 
     def get(self, name: str) -> bytes | None:
-        return self._run(lambda store: store.get(name))
+        return self.get_many([name])[0]
 
     def get_many(self, names: Sequence[str]) -> list[bytes | None]:
-        return self._run(lambda store: store.get_many(names))
+        return self._either(lambda store: store.get_many(names)) if names else []
+
+    def spare(self, name: str) -> bytes | None:
+        return self._second.get(name)
+
+    def note(self, name: str, value: bytes) -> None:
+        self._second.set(name, value, RETENTION_S)
 
     def set(self, name: str, value: bytes, ttl_s: float) -> None:
-        self._run(lambda store: store.set(name, value, ttl_s))
+        self._second.set(name, value, ttl_s)
+        try:
+            self._ask(lambda store: store.set(name, value, ttl_s), is_write=True)
+        except StoreError:
+            return  # it is kept in memory
+        self._writing.succeed()
 
     def exists(self, name: str) -> bool:
-        return self._run(lambda store: store.exists(name))
+        return self._either(lambda store: store.exists(name))
 
     def delete(self, names: Sequence[str]) -> int:
-        return max(self._run(lambda store: store.delete(names)), self._second.delete(names))
+        if not names:
+            return 0  # nothing to ask, and so nothing to learn of the store
+        removed = self._second.delete(names)
+        return max(removed, self._either(lambda store: store.delete(names), is_write=True))
+
+    def remove(self, read: Mapping[str, bytes]) -> int:
+        if not read:
+            return 0
+        removed = self._second.remove(read)
+        return max(removed, self._either(lambda store: store.remove(read), is_write=True))
 
     def names(self, pattern: str = "*") -> Iterator[str]:
-        return iter(self._run(lambda store: list(store.names(pattern))))
+        return iter(self._either(lambda store: list(store.names(pattern))))
+
+    def scan(self, cursor: str = "", pattern: str = "*", count: int = 100) -> Page:
+        """Once `first` is back, a cursor that memory gave raises ValueError: the caller begins again."""
+        return self._either(lambda store: store.scan(cursor, pattern, count))
 
     def clear_all(self, pattern: str = "*") -> int:
-        return max(self._run(lambda store: store.clear_all(pattern)), self._second.clear_all(pattern))
+        removed = self._second.clear_all(pattern)
+        return max(removed, self._either(lambda store: store.clear_all(pattern), is_write=True))
+
+    def take_lease(
+        self, lease: str, token: bytes, ttl_s: float, *, reading: Sequence[str]
+    ) -> tuple[bytes | None, list[bytes | None]]:
+        return self._either(
+            lambda store: store.take_lease(lease, token, ttl_s, reading=reading), is_write=True
+        )
+
+    def renew_lease(self, lease: str, token: bytes, ttl_s: float, *, or_take: bool) -> bool:
+        """A lease that was taken while `first` was out is held in memory, and taken in `first` once it is
+        back and nobody else was given it."""
+        try:
+            if self._ask(lambda store: store.renew_lease(lease, token, ttl_s, or_take=or_take)):
+                return True
+        except StoreError:
+            return self._second.renew_lease(lease, token, ttl_s, or_take=or_take)
+        return self._second.renew_lease(lease, token, ttl_s, or_take=False)
+
+    def end_lease(self, lease: str, token: bytes, *, note: bytes = b"", note_ttl_s: float = 0.0) -> None:
+        self._second.end_lease(lease, token, note=note, note_ttl_s=note_ttl_s)
+        try:
+            self._ask(lambda store: store.end_lease(lease, token, note=note, note_ttl_s=note_ttl_s))
+        except StoreError:
+            return  # it runs out
+
+    def set_leased(self, name: str, value: bytes, ttl_s: float, *, lease: str, token: bytes) -> bool:
+        """What was computed is kept in memory where `first` fails; nowhere, where it, or else memory, says
+        that another has the lease."""
+        held_here = self._second.set_leased(name, value, ttl_s, lease=lease, token=token)
+        try:
+            is_kept = self._ask(
+                lambda store: store.set_leased(name, value, ttl_s, lease=lease, token=token), is_write=True
+            )
+        except StoreError:
+            if held_here or self._second.get(lease) is None:
+                self._second.set(name, value, ttl_s)
+                return True
+            return False
+        if is_kept:
+            self._writing.succeed()
+            self._second.set(name, value, ttl_s)
+        elif held_here:  # the lease was taken while `first` could not be asked for it
+            self.set(name, value, ttl_s)
+        return is_kept or held_here
 
     def raise_number(self, name: str, number: int) -> None:
-        self._run(lambda store: store.raise_number(name, number))
+        """Not in memory: nobody else could raise it there, so it would tell nothing."""
+        try:
+            self._ask(lambda store: store.raise_number(name, number), is_write=True)
+        except StoreError:
+            return  # each server process tells it again, every second
 
     def get_info(self) -> Mapping[str, object]:
-        info = self._run(lambda store: store.get_info())
-        return {**info, "is_out": self._is_out}
+        info = self._either(lambda store: store.get_info())
+        kept = self._second.get_info()
+        return {**info, "breaker": self._breaker.state, "spare_entries": kept["entries"]}
 
     def health_check(self) -> Mapping[str, object]:
+        """Ask `first`, whatever the breaker says: its own time-outs bound that."""
         first = self._first.health_check()
-        if first["is_healthy"]:
-            self._note_back()
-            return first
-        return {**first, "store": self._second.kind, "instead_of": self._first.kind}
+        facts = {**first, "breaker": self._breaker.state}
+        if not first["is_healthy"]:
+            return {**facts, "store": self._second.kind, "instead_of": self._first.kind}
+        if self._writing.refused:
+            return {**facts, "is_healthy": False, "detail": self._writing.refused}
+        return facts
+
+
+class _Session(FailoverStore):
+    """The store as one request sees it: after its first failure, or `REQUEST_S` spent on a slow one, `first`
+    is asked no more for this request."""
+
+    def __init__(self, whole: FailoverStore) -> None:
+        self._first = whole._first
+        self._second = whole._second
+        self._breaker = whole._breaker
+        self._monotonic = whole._monotonic
+        self._writing = whole._writing
+        self._pace = whole._pace
+        self._has_failed = False
+        self._spent_s = 0.0
+
+    def session(self) -> Self:
+        return self
+
+    def _may_ask(self) -> bool:
+        if self._has_failed or (self._spent_s >= REQUEST_S and self._pace.is_slow):
+            return False
+        return super()._may_ask()
+
+    def _try(self, on: Callable[[Store], T], *, is_write: bool) -> T:
+        started = self._monotonic()
+        try:
+            result = super()._try(on, is_write=is_write)
+        except StoreUnavailable:
+            self._has_failed = True
+            raise
+        finally:
+            self._spent_s += self._monotonic() - started
+        return result
+
+
+class _Pace:
+    """How long the latest commands took, whoever gave them. Thread-safe without a lock: a lost note is no
+    loss."""
+
+    def __init__(self) -> None:
+        self._latest_s = [0.0] * LATEST
+        self._next = 0
+
+    def note(self, took_s: float) -> None:
+        self._latest_s[self._next % LATEST] = took_s
+        self._next += 1
+
+    @property
+    def is_slow(self) -> bool:
+        return min(self._latest_s) > SLOW_S
+
+
+class _Writing:
+    """Whether `first` keeps what it is given, and why not. A change is logged once.
+
+    Only what was kept tells that it does: a full one still removes.
+    """
+
+    def __init__(self, monotonic: Callable[[], float]) -> None:
+        self.refused = ""
+        self._monotonic = monotonic
+        self._refused_at = 0.0
+        self._lock = Lock()
+
+    def refuse(self, error: StoreError) -> None:
+        with self._lock:
+            is_change = not self.refused
+            self.refused = str(error)
+            self._refused_at = self._monotonic()
+        if is_change:
+            logger.warning("The shared cache refuses to keep results: %s", error, extra={"action": "refuse"})
+
+    def succeed(self) -> None:
+        if not self.refused:
+            return
+        with self._lock:
+            is_change = bool(self.refused) and self._monotonic() - self._refused_at >= SETTLED_S
+            self.refused = "" if is_change else self.refused
+        if is_change:
+            logger.warning("The shared cache keeps results again", extra={"action": "accept"})

@@ -1,5 +1,6 @@
 """One fill per key in a process: the others who want the same result wait for it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from threading import Event, Lock
 from typing import Generic, TypeVar
@@ -7,51 +8,58 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Flight(Generic[T]):
-    """A fill under way. Its leader calls `land` or `fail` exactly once."""
+    """A fill under way. Whoever leads it ends it once, by `Flights.land` or `.fail`.
 
-    _landed: Event = field(default_factory=Event)
+    `deadline`: from then on (monotonic seconds) another may take over.
+    """
+
+    deadline: float
+    ended: Event = field(default_factory=Event)
     result: T | None = None
     error: BaseException | None = None
-
-    def wait(self, timeout_s: float) -> bool:
-        """Wait for the leader; return whether it is done. Then `result` or `error` is set."""
-        return self._landed.wait(timeout_s)
 
 
 class Flights(Generic[T]):
     """The fills under way in this process, by key. Thread-safe."""
 
-    def __init__(self) -> None:
+    def __init__(self, monotonic: Callable[[], float]) -> None:
+        self._monotonic = monotonic
         self._under_way: dict[str, Flight[T]] = {}
         self._lock = Lock()
-        self.landed_count = 0
-        """How many flights have ended. Unchanged since before a look-up: nothing can have been stored by
-        this process since, so whoever becomes leader need not look again."""
 
-    def join(self, key: str) -> tuple[Flight[T], bool]:
-        """Return the key's flight, and whether the caller is its leader (and must end it)."""
+    def join(self, key: str, deadline: float) -> tuple[Flight[T], bool]:
+        """Return the key's flight, and whether the caller is its leader (and must end it).
+
+        A flight past its own deadline is left to itself: the caller leads a new one, up to `deadline`.
+        """
         with self._lock:
             flight = self._under_way.get(key)
-            if flight is not None:
+            if flight is not None and flight.deadline > self._monotonic():
                 return flight, False
-            flight = self._under_way[key] = Flight()
+            flight = self._under_way[key] = Flight(deadline)
             return flight, True
 
-    def land(self, key: str, result: T) -> None:
+    def wait(self, flight: Flight[T]) -> bool:
+        """Wait until the flight has ended, or its deadline is over; return whether it has ended."""
+        while (left_s := flight.deadline - self._monotonic()) > 0:
+            if flight.ended.wait(left_s):
+                return True
+        return flight.ended.is_set()
+
+    def land(self, key: str, flight: Flight[T], result: T) -> None:
         """End the flight with its result."""
-        flight = self._end(key)
         flight.result = result
-        flight._landed.set()
+        self._end(key, flight)
 
-    def fail(self, key: str, error: BaseException) -> None:
+    def fail(self, key: str, flight: Flight[T], error: BaseException) -> None:
         """End the flight with an error, which every waiter gets."""
-        flight = self._end(key)
         flight.error = error
-        flight._landed.set()
+        self._end(key, flight)
 
-    def _end(self, key: str) -> Flight[T]:
+    def _end(self, key: str, flight: Flight[T]) -> None:
         with self._lock:
-            self.landed_count += 1
-            return self._under_way.pop(key)
+            if self._under_way.get(key) is flight:  # else another took over
+                del self._under_way[key]
+        flight.ended.set()

@@ -8,7 +8,7 @@ from hashlib import blake2b
 
 from cachemgmt.engine.errors import Unkeyable
 
-SCHEMA = 1
+SCHEMA = 2
 """Raised when the meaning of keys or entries changes: older entries are then misses."""
 
 EDGE_MARKS = " .,!?;:\"'`´«»‹›“”„‟‘’‚‛"
@@ -85,8 +85,15 @@ class Key:
 
     @property
     def name(self) -> str:
-        """The name in the store. Readable, so that people and patterns can tell levels and collections."""
-        return f"{self.level}:{self.collection}:{self.digest}"
+        """The name in the store. Readable, so that people and patterns can tell levels and collections.
+
+        In braces stands what places it in a cluster: an entry and its lease lie together."""
+        return f"{self.level}:{self.collection}:{{{self.digest}}}"
+
+    @property
+    def lease_name(self) -> str:
+        """The name in the store of the right to fill it."""
+        return f"lease:{{{self.digest}}}"
 
     @property
     def entry_id(self) -> str:

@@ -4,7 +4,11 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
+from itertools import islice
 from threading import Lock
+from typing import Self
+
+from cachemgmt.engine.store import Page
 
 PER_ITEM_BYTES = 300
 """What an entry costs besides its name and value: dictionary slot, tuple, string header (measured)."""
@@ -14,6 +18,7 @@ class MemoryStore:
     """A least-recently-used store bounded by bytes. A value larger than the bound is not kept."""
 
     kind = "memory"
+    is_shared = False
 
     def __init__(self, *, max_bytes: int = 64 * 2**20, now: Callable[[], float] = time.time) -> None:
         self._max_bytes = max_bytes
@@ -22,6 +27,15 @@ class MemoryStore:
         self._used_bytes = 0
         self._evicted = 0
         self._lock = Lock()
+
+    def session(self) -> Self:
+        return self
+
+    def spare(self, name: str) -> bytes | None:
+        return None
+
+    def note(self, name: str, value: bytes) -> None:
+        """Nothing: it is kept here already."""
 
     def get(self, name: str) -> bytes | None:
         return self.get_many([name])[0]
@@ -72,6 +86,16 @@ class MemoryStore:
             now = self._now()
             return sum(self._remove(name) > now for name in names)
 
+    def remove(self, read: Mapping[str, bytes]) -> int:
+        now = self._now()
+        with self._lock:
+            same = [name for name, value in read.items() if self._peek(name, now) == value]
+            return sum(self._remove(name) > now for name in same)
+
+    def _peek(self, name: str, now: float) -> bytes | None:
+        value, expires_at = self._items.get(name, (None, 0.0))
+        return value if expires_at > now else None
+
     def names(self, pattern: str = "*") -> Iterator[str]:
         with self._lock:
             now = self._now()
@@ -82,6 +106,51 @@ class MemoryStore:
         with self._lock:
             matching = [name for name in self._items if fnmatchcase(name, pattern)]
         return self.delete(matching)  # the expired among them go, too, but are not counted
+
+    def scan(self, cursor: str = "", pattern: str = "*", count: int = 100) -> Page:
+        """The cursor is the last name of the page before: names in order, so that none comes twice."""
+        if any(map(str.isspace, cursor)):
+            raise ValueError(f"{cursor!r} is not a cursor")
+        later = sorted(name for name in self.names(pattern) if name > cursor)
+        page = tuple(islice(later, count))
+        return Page(page, page[-1] if len(page) < len(later) else "")
+
+    def take_lease(
+        self, lease: str, token: bytes, ttl_s: float, *, reading: Sequence[str]
+    ) -> tuple[bytes | None, list[bytes | None]]:
+        now = self._now()
+        with self._lock:
+            holder = self._read(lease, now)
+            if holder is None:
+                self._write(lease, token, now + ttl_s)
+            return holder, [self._read(name, now) for name in reading]
+
+    def renew_lease(self, lease: str, token: bytes, ttl_s: float, *, or_take: bool) -> bool:
+        now = self._now()
+        with self._lock:
+            holder = self._read(lease, now)
+            is_held = holder == token or (holder is None and or_take)
+            if is_held:
+                self._write(lease, token, now + ttl_s)
+            return is_held
+
+    def end_lease(self, lease: str, token: bytes, *, note: bytes = b"", note_ttl_s: float = 0.0) -> None:
+        now = self._now()
+        with self._lock:
+            if self._read(lease, now) != token:
+                return
+            self._remove(lease)
+            if note:
+                self._write(lease, note, now + note_ttl_s)
+
+    def set_leased(self, name: str, value: bytes, ttl_s: float, *, lease: str, token: bytes) -> bool:
+        now = self._now()
+        with self._lock:
+            if self._read(lease, now) != token:
+                return False
+            self._remove(lease)
+            self._write(name, value, now + ttl_s)
+            return True
 
     def raise_number(self, name: str, number: int) -> None:
         with self._lock:

@@ -2,24 +2,64 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from hashlib import sha1
 from itertools import islice
-from typing import cast
+from typing import Any, Self, cast
 
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from cachemgmt.engine.errors import StoreRefused, StoreUnavailable
+from cachemgmt.engine.errors import StoreBusy, StoreError, StoreRefused, StoreUnavailable
+from cachemgmt.engine.store import Page
 
 PREFIX = "tria:"
 """Before every name: nothing of another application's is ever read or removed."""
 
 CHUNK = 500
+MOST_CURSORS = 2**64
+LONGEST_LEASE_S = 60.0
+"""What stands under a lease's name for longer, or without end, is no lease: all would wait for it in vain."""
 
+# What another program put under a name of ours gives way, of whatever type: else it would never go.
 RAISE_NUMBER = """
-local current = tonumber(redis.call('GET', KEYS[1]) or '-1')
-if not current or tonumber(ARGV[1]) > current then redis.call('SET', KEYS[1], ARGV[1]) end
+local kept = redis.pcall('GET', KEYS[1])
+if type(kept) == 'string' and kept:match('^%d+$') and tonumber(kept) >= tonumber(ARGV[1]) then return 0 end
+redis.call('SET', KEYS[1], ARGV[1])
+return 1
+"""
+# The lease's scripts. Each is one step for Redis, and touches the names of one key alone, all in one slot.
+TAKE_LEASE = """
+local holder = redis.pcall('GET', KEYS[1])
+local left_ms = redis.call('PTTL', KEYS[1])
+if type(holder) == 'string' and left_ms >= 0 and left_ms <= tonumber(ARGV[3]) then return holder end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return false
+"""
+RENEW_LEASE = """
+local holder = redis.pcall('GET', KEYS[1])
+if holder == ARGV[1] or (not holder and ARGV[3] == '1') then
+  redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+  return 1
+end
+return 0
+"""
+END_LEASE = """
+if redis.pcall('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+if ARGV[2] == '' then redis.call('DEL', KEYS[1]) else redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3]) end
+return 1
+"""
+SET_LEASED = """
+if redis.pcall('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[2], ARGV[2], 'PX', ARGV[3])
+redis.call('DEL', KEYS[1])
+return 1
+"""
+REMOVE_SAME = """
+local value = redis.pcall('GET', KEYS[1])
+if type(value) == 'string' and redis.sha1hex(value) == ARGV[1] then return redis.call('UNLINK', KEYS[1]) end
+return 0
 """
 POOL_EXHAUSTED = "No connection available."
 
@@ -31,7 +71,7 @@ def as_store_errors() -> Iterator[None]:
         yield
     except (RedisConnectionError, RedisTimeoutError, OSError) as error:
         if str(error) == POOL_EXHAUSTED:
-            raise StoreRefused("all connections to Redis are in use") from error
+            raise StoreBusy from error
         raise StoreUnavailable(f"Redis cannot be reached: {type(error).__name__}") from error
     except RedisError as error:
         raise StoreRefused(f"Redis refused: {type(error).__name__}") from error
@@ -41,11 +81,21 @@ class RedisStore:
     """Entries in Redis 6.2 or newer. Each call is one round trip and waits at most the client's timeouts."""
 
     kind = "redis"
+    is_shared = True
 
     def __init__(self, client: Callable[[], "Redis"]) -> None:
         """`client` returns a redis-py client with short timeouts; it is called for each command, so that a
         connection is made no earlier than needed."""
         self._client = client
+
+    def session(self) -> Self:
+        return self
+
+    def spare(self, name: str) -> bytes | None:
+        return None
+
+    def note(self, name: str, value: bytes) -> None:
+        """Nothing: no copy is kept here."""
 
     def get(self, name: str) -> bytes | None:
         return self.get_many([name])[0]
@@ -58,7 +108,7 @@ class RedisStore:
 
     def set(self, name: str, value: bytes, ttl_s: float) -> None:
         with as_store_errors():
-            self._client().set(PREFIX + name, value, px=max(1, int(ttl_s * 1000)))
+            self._client().set(PREFIX + name, value, px=as_ms(ttl_s))
 
     def exists(self, name: str) -> bool:
         with as_store_errors():
@@ -69,6 +119,17 @@ class RedisStore:
             return 0
         with as_store_errors():
             return int(self._client().unlink(*(PREFIX + name for name in names)))
+
+    def remove(self, read: Mapping[str, bytes]) -> int:
+        """Told by its hash, so that nothing large travels back."""
+        if not read:
+            return 0
+        with as_store_errors():
+            together = self._client().pipeline(transaction=False)
+            for name, value in read.items():
+                told = sha1(value, usedforsecurity=False).hexdigest()
+                together.eval(REMOVE_SAME, 1, PREFIX + name, told)
+            return sum(together.execute())
 
     def names(self, pattern: str = "*") -> Iterator[str]:
         """By SCAN, never KEYS: other clients are not held up."""
@@ -82,6 +143,43 @@ class RedisStore:
         while chunk := list(islice(names, CHUNK)):
             removed += self.delete(chunk)
         return removed
+
+    def scan(self, cursor: str = "", pattern: str = "*", count: int = 100) -> Page:
+        """One SCAN step: `count` is what Redis looks through, so fewer names may fit."""
+        at = cursor or "0"
+        if not (at.isascii() and at.isdigit() and int(at) < MOST_CURSORS):
+            raise ValueError(f"{cursor!r} is not a cursor")
+        with as_store_errors():
+            found: Any = self._client().scan(int(at), match=PREFIX + pattern, count=count)
+        left_off, keys = found
+        names = tuple(key.decode("utf-8", "replace").removeprefix(PREFIX) for key in keys)
+        return Page(names, str(left_off) if left_off else "")
+
+    def take_lease(
+        self, lease: str, token: bytes, ttl_s: float, *, reading: Sequence[str]
+    ) -> tuple[bytes | None, list[bytes | None]]:
+        with as_store_errors():
+            together = self._client().pipeline(transaction=False)
+            # In this order: who finds the lease free also sees what its last holder has left.
+            longest_ms = as_ms(max(ttl_s, LONGEST_LEASE_S))
+            together.eval(TAKE_LEASE, 1, PREFIX + lease, token, as_ms(ttl_s), longest_ms)
+            together.mget([PREFIX + name for name in reading])
+            holder, found = together.execute()
+        return holder, found
+
+    def renew_lease(self, lease: str, token: bytes, ttl_s: float, *, or_take: bool) -> bool:
+        with as_store_errors():
+            client = self._client()
+            return bool(client.eval(RENEW_LEASE, 1, PREFIX + lease, token, as_ms(ttl_s), int(or_take)))
+
+    def end_lease(self, lease: str, token: bytes, *, note: bytes = b"", note_ttl_s: float = 0.0) -> None:
+        with as_store_errors():
+            self._client().eval(END_LEASE, 1, PREFIX + lease, token, note, as_ms(note_ttl_s))
+
+    def set_leased(self, name: str, value: bytes, ttl_s: float, *, lease: str, token: bytes) -> bool:
+        names = (PREFIX + lease, PREFIX + name)
+        with as_store_errors():
+            return bool(self._client().eval(SET_LEASED, 2, *names, token, value, as_ms(ttl_s)))
 
     def raise_number(self, name: str, number: int) -> None:
         with as_store_errors():
@@ -104,6 +202,11 @@ class RedisStore:
         try:
             with as_store_errors():
                 self._client().ping()
-        except (StoreUnavailable, StoreRefused) as error:
+        except StoreError as error:
             return {"store": self.kind, "is_healthy": False, "detail": str(error)}
         return {"store": self.kind, "is_healthy": True}
+
+
+def as_ms(ttl_s: float) -> int:
+    """Return the seconds as Redis wants them; it refuses 0."""
+    return max(1, int(ttl_s * 1000))

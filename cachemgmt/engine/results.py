@@ -1,12 +1,15 @@
 """What goes into the cache and comes out of it: a visit, what was made, what was found."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Literal
 
+from cachemgmt.engine.bulkhead import Place
 from cachemgmt.engine.entry import Entry
 from cachemgmt.engine.freshness import Directives
+from cachemgmt.engine.judging import Accept, accept_any
 from cachemgmt.engine.key import Key
+from cachemgmt.engine.store import Store
 
 MISSES = {
     "absent",
@@ -17,26 +20,36 @@ MISSES = {
     "other-history",
     "policies-changed",
     "store-out",
+    "unconfirmed",
     "unreadable",
 }
 """Why a look-up can fail without anybody having meant it to."""
 
-Status = Literal["hit", "miss", "collapsed", "bypass"]
+Status = Literal["hit", "stale", "miss", "collapsed", "bypass"]
 
 
 @dataclass(slots=True)
 class Visit:
-    """One request's dealings with the cache: what it asks for, and the clock it knew before its first
-    input was read, which everything it makes will carry."""
+    """One request's dealings with the cache. For one thread at a time.
 
-    directives: Directives
+    `directives` are what it asks for. `clock` is the one known before its first input was read, which
+    everything it makes will carry. `place` is its place among those that may wait, None for one that
+    needs none. `store` is the store as this request sees it. `is_refresh`: it makes anew what is stale, and
+    so takes nothing stale itself.
+    """
+
+    directives: Directives = field(default_factory=Directives)
     clock: int | None = None
+    place: Place | None = None
+    store: Store | None = None
+    is_refresh: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Made:
     """What a fill made. `keep_under` says which key it may be stored under, None that it may not be, for
-    `reason`. `made_at` is that of its oldest ingredient, None for now."""
+    `reason`. `made_at` is that of its oldest ingredient, None for now. `valid_until` is the Unix time from
+    which it is wrong, however fresh: a policy begins or ends then."""
 
     value: Any
     cost_usd: Decimal | None
@@ -45,6 +58,7 @@ class Made:
     reason: str | None = None
     tags: tuple[str, ...] = ()
     max_ttl_s: float | None = None
+    valid_until: float | None = None
     made_at: float | None = None
     fill_s: float | None = None
 
@@ -54,12 +68,17 @@ class Outcome:
     """A result and how it came about. `entry` is the envelope, also of one that was not stored.
 
     `is_storable` says that it might be: a store that fails does not keep waiters from sharing it.
+    `is_overtaken`: a flush during the fill concerns it, so that it holds for nobody, its maker included.
+    `is_late`: its filler lost the lease meanwhile. It is told to those who waited for it, and nothing of it is
+    kept: another's stands.
     """
 
     status: Status
     entry: Entry
     is_stored: bool
     is_storable: bool = True
+    is_overtaken: bool = False
+    is_late: bool = False
     reason: str | None = None
 
     @property
@@ -69,22 +88,37 @@ class Outcome:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Lookup:
-    """What a look-up found: an entry that may be reused, or None and why. False without one."""
+    """What a look-up found: an entry that may be reused, or None and why. False without one.
+
+    `is_stale`: its TTL is over, and it is to be made anew in the background. `if_error`: an entry that may
+    be reused only if making a new one fails, with its key and the caller's own condition.
+    """
 
     entry: Entry | None
     reason: str | None = None
+    is_stale: bool = False
+    if_error: "IfError | None" = None
 
     def __bool__(self) -> bool:
         return self.entry is not None
 
     @property
     def status(self) -> Status:
-        """A hit, a miss, or a bypass where somebody did not want stored results."""
+        """A hit (or stale), a miss, or a bypass where somebody did not want stored results."""
         if self.entry:
-            return "hit"
+            return "stale" if self.is_stale else "hit"
         return "miss" if self.reason in MISSES else "bypass"
 
     @property
     def value(self) -> Any:
         """What is stored, None where nothing was found."""
         return self.entry.value if self.entry else None
+
+
+@dataclass(frozen=True, slots=True)
+class IfError:
+    """An entry that serves only while the provider fails. To be judged once more before it does."""
+
+    entry: Entry
+    key: Key
+    accept: Accept = accept_any

@@ -5,12 +5,13 @@ that package is imported: it would want torch. BERT: Devlin et al. 2019, arXiv:1
 """
 
 import hashlib
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from threading import Lock
+from threading import BoundedSemaphore, Lock
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -37,6 +38,10 @@ BATCH_TOKENS = 2048
 enough to stay in its cache."""
 
 
+_computing = BoundedSemaphore(os.cpu_count() or 1)
+"""More threads than processors gain nothing, and NumPy's OpenBLAS breaks where hundreds multiply at once."""
+
+
 class MiniLMEmbedder:
     """Embeds sentences by their meaning. Loads 90 MB at the first call, once. Thread-safe."""
 
@@ -59,6 +64,10 @@ class MiniLMEmbedder:
         A text's vector depends on the text alone (to 1e-6), not on those it is embedded with. About 10 ms
         for a question. Raises ImproperlyConfigured if the weights are missing or are not the right ones.
         """
+        with _computing:
+            return self._embed(texts)
+
+    def _embed(self, texts: Sequence[str]) -> Floats:
         vectors = np.empty((len(texts), N_DIMS), dtype=np.float32)
         for index, tokens in enumerate(self._tokens(texts)):
             pooled = tokens.mean(axis=0)
@@ -68,7 +77,8 @@ class MiniLMEmbedder:
     def embed_tokens(self, texts: Sequence[str]) -> list[Floats]:
         """Return each text's tokens in their context, (n_tokens, 384) float32, unit norm, without the two
         that mark its ends. Takes as long as `embed`."""
-        inner = [tokens[1:-1] for tokens in self._tokens(texts)]
+        with _computing:
+            inner = [tokens[1:-1] for tokens in self._tokens(texts)]
         return [tokens / np.linalg.norm(tokens, axis=1, keepdims=True) for tokens in inner]
 
     def _tokens(self, texts: Sequence[str]) -> Iterator[Floats]:

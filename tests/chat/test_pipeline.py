@@ -63,11 +63,12 @@ def test_a_follow_up_is_answered_in_its_own_context(kitchen: Kitchen, llm_server
 
 
 def test_the_answer_is_made_anew_after_its_ttl(kitchen: Kitchen, llm_server: LlmServer) -> None:
-    kitchen.ask(REFUND)
-    kitchen.clock.advance(30 * 60 - 1)
+    ttl_s = kitchen.ask(REFUND).cache.ttl_s or 0
+    assert 30 * 60 * 0.95 <= ttl_s <= 30 * 60
+    kitchen.clock.advance(ttl_s - 1)
     hit = kitchen.ask(REFUND)
-    assert (hit.cache.status, hit.cache.age_s, hit.cache.ttl_s) == ("hit", 1799, 1)
-    kitchen.clock.advance(1)
+    assert (hit.cache.status, hit.cache.age_s, hit.cache.ttl_s) == ("hit", ttl_s - 1, 1)
+    kitchen.clock.advance(30 * 60 - ttl_s + 1)
     llm_server.calls.clear()
     expired = kitchen.ask(REFUND)
     assert (expired.cache.status, expired.cache.reason) == ("miss", "expired")
@@ -95,7 +96,8 @@ def test_an_answer_reassembled_from_parts_does_not_outlive_the_ttl(kitchen: Kitc
     kitchen.clock.advance(20 * 60)
     talk = [("user", "Hello"), ("assistant", "Hello!")]
     found = kitchen.ask(REFUND, talk)
-    assert (found.cache.level, found.cache.age_s, found.cache.ttl_s) == ("reply", 1200, 600)
+    assert (found.cache.level, found.cache.age_s) == ("reply", 1200)
+    assert 510 <= (found.cache.ttl_s or 0) <= 600
     kitchen.clock.advance(10 * 60)
     assert kitchen.ask(REFUND, talk).cache.status == "miss"
 
@@ -330,6 +332,9 @@ def test_a_failing_provider_is_an_error_and_nothing_is_stored(
         kitchen.ask(REFUND)
     assert list(kitchen.store.names("re*:*")) == []
     llm_server.always(stage, None)
+    with pytest.raises(ProviderError):  # for a moment, it is not even tried
+        kitchen.ask(REFUND)
+    kitchen.clock.advance(2.1)
     assert kitchen.ask(REFUND).cache.status == "miss"
 
 
@@ -341,6 +346,7 @@ def test_a_refusal_leads_to_a_person_and_is_not_kept(
     answer = kitchen.ask(REFUND)
     assert (answer.text, answer.needs_human) == (HANDOFF_TEXT, True)
     assert (answer.cache.status, answer.cache.reason) == ("bypass", "refused")
+    kitchen.clock.advance(2.1)
     assert not kitchen.ask(REFUND).needs_human
 
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from cachemgmt.engine.clock import Flush, Rule
+from cachemgmt.engine.clock import Flush, Flushes, Rule
 from cachemgmt.engine.entry import Entry, decode
 from cachemgmt.metrics import metrics
 from cachemgmt.models import MetricBucket
@@ -18,7 +18,7 @@ REFUND = "What's your refund policy?"
 
 def entries(kitchen: Kitchen, level: str = "*") -> list[Entry]:
     """Return what is stored of a level."""
-    found = [kitchen.store.get(name) for name in kitchen.store.names(f"{level}:*")]
+    found = [kitchen.store.get(name) for name in kitchen.store.names(f"{level}:*:*")]
     return [decode(raw) for raw in found if raw]
 
 
@@ -30,8 +30,8 @@ def owner(entry: Entry) -> str | None:
 
 def flush(kitchen: Kitchen, match: str, kind: str = "tag") -> None:
     clock = kitchen.policies.now.clock + 1
-    earlier = kitchen.policies.now.flushes
-    kitchen.policies.learn(flushes=(*earlier, Flush(clock=clock, kind=kind, match=match)))  # type: ignore[arg-type]
+    flushed = Flush(clock=clock, kind=kind, match=match)  # type: ignore[arg-type]
+    kitchen.policies.learn(flushes=Flushes([flushed]))
 
 
 # one customer's own -------------------------------------------------------------------------------------

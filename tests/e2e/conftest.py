@@ -44,6 +44,7 @@ class Product:
 
     data_dir: Path
     environment: dict[str, str] = field(default_factory=dict)
+    arguments: tuple[str, ...] = ("--prepare",)
     port: int = field(default_factory=free_port)
     process: subprocess.Popen[bytes] | None = None
 
@@ -64,24 +65,51 @@ class Product:
 
     def start(self) -> None:
         """Return once it is healthy; fail after START_S, or as soon as the process is gone."""
-        environment = {
+        self.launch()
+        self.wait_until_healthy()
+
+    def launch(self) -> None:
+        """Start it, and do not wait."""
+        command = [sys.executable, "manage.py", "serve", *self.arguments]
+        with self.log.open("ab") as log:
+            # Its own process group: the web server has workers, and all of them must go.
+            self.process = subprocess.Popen(
+                command, cwd=ROOT, env=self._whole_environment, stdout=log, stderr=log, start_new_session=True
+            )
+
+    def wait_until_healthy(self) -> None:
+        """Return once it is healthy; end it and fail after START_S, or as soon as the process is gone."""
+        try:
+            self._wait_until_healthy()
+        except BaseException:  # A test's time limit and Ctrl-C too: nothing may be left running.
+            self.stop()
+            raise
+
+    @property
+    def _whole_environment(self) -> dict[str, str]:
+        return {
             **{name: os.environ[name] for name in INHERITED if name in os.environ},
             "TRIA_DATA_DIR": str(self.data_dir),
             "PORT": str(self.port),
             "LLM_PROVIDER": "extractive",
             **self.environment,
         }
-        command = [sys.executable, "manage.py", "serve", "--prepare"]
-        with self.log.open("ab") as log:
-            # Its own process group: the web server has workers, and all of them must go.
-            self.process = subprocess.Popen(
-                command, cwd=ROOT, env=environment, stdout=log, stderr=log, start_new_session=True
-            )
-        try:
-            self._wait_until_healthy()
-        except BaseException:  # A test's time limit and Ctrl-C too: nothing may be left running.
-            self.stop()
-            raise
+
+    def manage(self, *arguments: str) -> str:
+        """Run a command beside the server, with its environment, and return what it prints; fail if it
+        fails."""
+        command = [sys.executable, "manage.py", *arguments]
+        done = subprocess.run(
+            command,
+            cwd=ROOT,
+            env=self._whole_environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=START_S,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
 
     def _wait_until_healthy(self) -> None:
         deadline = time.monotonic() + START_S
@@ -107,11 +135,29 @@ class Product:
             return False
         return True
 
+    def kill(self) -> None:
+        """End the process and its workers as `kill -9` would, all at once."""
+        assert self.process
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait(STOP_S)
+        self.process = None
+
+    def freeze(self) -> None:
+        """Let it hang: connections are accepted by the kernel, and nothing is done."""
+        assert self.process
+        os.killpg(self.process.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on after `freeze`. No matter if it is not frozen."""
+        assert self.process
+        os.killpg(self.process.pid, signal.SIGCONT)
+
     def stop(self) -> None:
         """End the process and its workers: politely, and after STOP_S by force."""
         if self.process is None:
             return
         if self.process.poll() is None:
+            self.thaw()  # A frozen one would never see the signal.
             self.process.terminate()
             self.is_gone_within(STOP_S)
         with contextlib.suppress(ProcessLookupError):  # The whole group has ended by itself, as it should.

@@ -3,7 +3,11 @@
 import pytest
 
 from cachemgmt.engine.cache import Cache
-from tests.engine.fakes import FakeSource, FakeTime, StagedStore
+from cachemgmt.engine.filling import Filler
+from cachemgmt.engine.lease import Heartbeat
+from cachemgmt.engine.results import Outcome
+from tests.engine.fakes import Background, FakeFailures, FakeSource, FakeTime, StagedStore, WatchedFlights
+from tests.engine.processes import Process
 
 
 @pytest.fixture
@@ -24,3 +28,47 @@ def source() -> FakeSource:
 @pytest.fixture
 def cache(store: StagedStore, source: FakeSource, now: FakeTime) -> Cache:
     return Cache(store=store, source=source, now=now)
+
+
+@pytest.fixture
+def background() -> Background:
+    return Background()
+
+
+@pytest.fixture
+def filler(cache: Cache, store: StagedStore, now: FakeTime, background: Background) -> Filler:
+    """A filler whose time passes only while it sleeps, or the test moves it."""
+    heartbeat = Heartbeat(store, now, is_threaded=False)
+    now.hearts.append(heartbeat.beat)
+    return Filler(
+        cache,
+        failures=FakeFailures(),
+        monotonic=now,
+        sleep=now.advance,
+        in_background=background,
+        heartbeat=heartbeat,
+    )
+
+
+@pytest.fixture
+def flights(filler: Filler, now: FakeTime) -> WatchedFlights[Outcome | None]:
+    """The filler's flights, which tell who has joined."""
+    flights: WatchedFlights[Outcome | None] = WatchedFlights(now)
+    filler._flights = flights
+    return flights
+
+
+@pytest.fixture
+def one(store: StagedStore, source: FakeSource, now: FakeTime) -> Process:
+    """One of three processes that share the store."""
+    return Process(store, source, now)
+
+
+@pytest.fixture
+def other(store: StagedStore, source: FakeSource, now: FakeTime) -> Process:
+    return Process(store, source, now)
+
+
+@pytest.fixture
+def third(store: StagedStore, source: FakeSource, now: FakeTime) -> Process:
+    return Process(store, source, now)

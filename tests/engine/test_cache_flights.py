@@ -5,13 +5,15 @@ from threading import Event
 
 import pytest
 
-from cachemgmt.engine.cache import Cache
 from cachemgmt.engine.errors import StoreUnavailable
+from cachemgmt.engine.filling import Filler
+from cachemgmt.engine.flight import Flight
 from cachemgmt.engine.results import Made, Outcome
 from tests.engine.fakes import (
     KEY,
     WITHIN_S,
     FakeSource,
+    FakeTime,
     Fill,
     StagedStore,
     Threads,
@@ -25,34 +27,26 @@ from tests.engine.fakes import (
 CROWD = 50
 
 
-@pytest.fixture
-def flights(cache: Cache) -> WatchedFlights[Outcome]:
-    """The cache's flights, which tell who has joined."""
-    flights: WatchedFlights[Outcome] = WatchedFlights()
-    cache._flights = flights
-    return flights
-
-
 # Together -----------------------------------------------------------------------------------------------
 
 
-def test_a_crowd_pays_once(cache: Cache, flights: WatchedFlights[Outcome]) -> None:
+def test_a_crowd_pays_once(filler: Filler, flights: WatchedFlights[Outcome | None]) -> None:
     fill = Fill(during=lambda: flights.await_joined(CROWD))
     with Threads() as threads:
-        calls = threads.start_together(CROWD, lambda: take(cache, fill))
+        calls = threads.start_together(CROWD, lambda: take(filler, fill))
     outcomes = [call.result() for call in calls]
     assert fill.calls == 1
     assert {outcome.value for outcome in outcomes} == {"made 1"}
     assert Counter(outcome.status for outcome in outcomes) == {"miss": 1, "collapsed": CROWD - 1}
-    assert take(cache, never).status == "hit"
+    assert take(filler, never).status == "hit"
 
 
-def test_every_key_is_filled_once_however_the_threads_fall(cache: Cache) -> None:
+def test_every_key_is_filled_once_however_the_threads_fall(filler: Filler) -> None:
     fills = {key: Fill(key) for key in map(make_key, "abcde")}
 
     def work() -> None:
         for key, fill in fills.items():
-            assert take(cache, fill, key).value == "made 1"
+            assert take(filler, fill, key).value == "made 1"
 
     with Threads() as threads:
         calls = threads.start_together(40, work)
@@ -62,7 +56,7 @@ def test_every_key_is_filled_once_however_the_threads_fall(cache: Cache) -> None
 
 
 def test_a_failing_fill_reaches_the_whole_crowd_and_is_not_kept(
-    cache: Cache, flights: WatchedFlights[Outcome]
+    filler: Filler, flights: WatchedFlights[Outcome | None]
 ) -> None:
     error = LookupError("the model is out")
     failed = 0
@@ -74,34 +68,34 @@ def test_a_failing_fill_reaches_the_whole_crowd_and_is_not_kept(
         raise error
 
     with Threads() as threads:
-        calls = threads.start_together(CROWD, lambda: take(cache, fail))
+        calls = threads.start_together(CROWD, lambda: take(filler, fail))
     assert failed == 1
     assert all(call.exception() is error for call in calls)
-    assert take(cache, Fill()).status == "miss"
+    assert take(filler, Fill()).status == "miss"
 
 
-def test_different_keys_do_not_wait_for_each_other(cache: Cache) -> None:
+def test_different_keys_do_not_wait_for_each_other(filler: Filler) -> None:
     with Threads() as threads:
 
         def fill_another() -> None:
-            other = threads.start(lambda: take(cache, Fill(make_key("b")), make_key("b")))
+            other = threads.start(lambda: take(filler, Fill(make_key("b")), make_key("b")))
             assert other.result(WITHIN_S).status == "miss"
 
-        assert take(cache, Fill(make_key("a"), during=fill_another), make_key("a")).status == "miss"
+        assert take(filler, Fill(make_key("a"), during=fill_another), make_key("a")).status == "miss"
 
 
 def test_a_result_that_may_not_be_kept_is_given_to_nobody_else(
-    cache: Cache, flights: WatchedFlights[Outcome]
+    filler: Filler, flights: WatchedFlights[Outcome | None]
 ) -> None:
     fill = Fill(None, during=lambda: flights.await_joined(10))
     with Threads() as threads:
-        calls = threads.start_together(10, lambda: take(cache, fill))
+        calls = threads.start_together(10, lambda: take(filler, fill))
     assert {call.result().status for call in calls} == {"bypass"}
     assert len({call.result().value for call in calls}) == fill.calls == 10
 
 
 def test_a_result_for_one_customer_is_given_to_him_alone(
-    cache: Cache, flights: WatchedFlights[Outcome]
+    filler: Filler, flights: WatchedFlights[Outcome | None]
 ) -> None:
     ann, bob = make_key("ann"), make_key("bob")
     is_filling = Event()
@@ -111,89 +105,106 @@ def test_a_result_for_one_customer_is_given_to_him_alone(
         flights.await_joined(3)
 
     with Threads() as threads:
-        leader = threads.start(lambda: take(cache, Fill(ann, during=during), KEY, ann))
+        leader = threads.start(lambda: take(filler, Fill(ann, during=during), KEY, ann))
         assert is_filling.wait(WITHIN_S)
-        again = threads.start(lambda: take(cache, never, KEY, ann))
-        other = threads.start(lambda: take(cache, lambda: make_made(bob, "bob's"), KEY, bob))
+        again = threads.start(lambda: take(filler, never, KEY, ann))
+        other = threads.start(lambda: take(filler, lambda: make_made(bob, "bob's"), KEY, bob))
     assert leader.result().value == again.result().value == "made 1"
     assert again.result().status == "collapsed"
     assert (other.result().status, other.result().value) == ("miss", "bob's")
-    assert take(cache, never, KEY, bob).value == "bob's"
+    assert take(filler, never, KEY, bob).value == "bob's"
 
 
 def test_a_crowd_shares_a_result_that_could_not_be_stored(
-    cache: Cache, store: StagedStore, flights: WatchedFlights[Outcome]
+    filler: Filler, store: StagedStore, flights: WatchedFlights[Outcome | None]
 ) -> None:
-    store.fails = {"get_many": StoreUnavailable(), "set": StoreUnavailable()}
+    store.fails = {"get_many": StoreUnavailable(), "set_leased": StoreUnavailable()}
     fill = Fill(during=lambda: flights.await_joined(CROWD))
     with Threads() as threads:
-        calls = threads.start_together(CROWD, lambda: take(cache, fill))
+        calls = threads.start_together(CROWD, lambda: take(filler, fill))
     assert fill.calls == 1
     assert {call.result().value for call in calls} == {"made 1"}
     assert not any(call.result().is_stored for call in calls)
 
 
-def test_a_waiter_fills_when_the_leader_takes_too_long(
-    cache: Cache, flights: WatchedFlights[Outcome], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("made_before_s", "is_shared"), [(0, True), (4, True), (6, False)])
+def test_a_waiters_max_age_counts_from_his_asking(
+    filler: Filler,
+    flights: WatchedFlights[Outcome | None],
+    now: FakeTime,
+    monkeypatch: pytest.MonkeyPatch,
+    made_before_s: float,
+    is_shared: bool,
 ) -> None:
-    monkeypatch.setattr("cachemgmt.engine.cache.WAIT_S", 0)
-    is_filling, may_end = Event(), Event()
+    """What is made while he waits is no older than what he would make, however late he is woken."""
+    land = flights.land
 
-    def during() -> None:
-        is_filling.set()
+    def land_late(key: str, flight: Flight[Outcome | None], result: Outcome | None) -> None:
+        now.advance(2)
+        land(key, flight, result)
+
+    monkeypatch.setattr(flights, "land", land_late)
+    made_at, may_end = now() - made_before_s, Event()
+
+    def fill() -> Made:
         assert may_end.wait(WITHIN_S)
+        return make_made(KEY, "made 1", made_at=made_at)
 
-    fill = Fill(during=during)
     with Threads() as threads:
-        leader = threads.start(lambda: take(cache, fill))
-        assert is_filling.wait(WITHIN_S)
-        assert (take(cache, fill).value, take(cache, never).status) == ("made 2", "hit")
+        leader = threads.start(lambda: take(filler, fill))
+        flights.await_joined(1)
+        waiter = threads.start(lambda: take(filler, lambda: make_made(KEY, "mine"), max_age_s=5))
+        flights.await_joined(1)
         may_end.set()
     assert leader.result().value == "made 1"
+    expected = ("collapsed", "made 1") if is_shared else ("miss", "mine")
+    assert (waiter.result().status, waiter.result().value) == expected
 
 
 # Between look-up and lead -------------------------------------------------------------------------------
 
 
-def test_a_flight_that_landed_meanwhile_is_not_flown_again(cache: Cache, store: StagedStore) -> None:
+def test_a_flight_that_landed_meanwhile_is_not_flown_again(filler: Filler, store: StagedStore) -> None:
     """One looks up and finds nothing; before he becomes leader, another fills from beginning to end."""
-    store.after_read = lambda: take(cache, Fill())
-    outcome = take(cache, never)
+    store.after_read = lambda: take(filler, Fill())
+    outcome = take(filler, never)
     assert (outcome.status, outcome.value) == ("hit", "made 1")
 
 
 def test_a_flight_of_another_key_that_landed_meanwhile_does_not_matter(
-    cache: Cache, store: StagedStore
+    filler: Filler, store: StagedStore
 ) -> None:
     other = make_key("b")
-    store.after_read = lambda: take(cache, Fill(other), other)
-    assert take(cache, Fill()).status == "miss"
+    store.after_read = lambda: take(filler, Fill(other), other)
+    assert take(filler, Fill()).status == "miss"
 
 
-def test_a_store_that_fails_at_the_second_look_does_not_hinder(cache: Cache, store: StagedStore) -> None:
+def test_a_store_that_fails_at_the_second_look_does_not_hinder(filler: Filler, store: StagedStore) -> None:
     def step_in() -> None:
-        take(cache, Fill())
-        store.fails = {"get_many": StoreUnavailable()}
+        take(filler, Fill())
+        store.fails = {"take_lease": StoreUnavailable()}
 
     store.after_read = step_in
-    assert take(cache, lambda: make_made(KEY, "mine")).value == "mine"
+    assert take(filler, lambda: make_made(KEY, "mine")).value == "mine"
 
 
 # A flush during a fill ----------------------------------------------------------------------------------
 
 
 def test_what_was_flushed_while_it_was_made_is_dead_on_arrival(
-    cache: Cache, store: StagedStore, source: FakeSource
+    filler: Filler, store: StagedStore, source: FakeSource
 ) -> None:
     fill = Fill(during=lambda: source.flush(store))
-    assert take(cache, fill).value == "made 1"
-    again = take(cache, fill)
-    assert (again.status, again.reason, again.value) == ("miss", "flushed", "made 2")
-    assert take(cache, never).value == "made 2"
+    overtaken = take(filler, fill)
+    assert (overtaken.value, overtaken.is_overtaken, overtaken.is_stored) == ("made 1", True, False)
+    assert list(store.names("reply:*")) == []
+    again = take(filler, fill)
+    assert (again.status, again.value, again.is_overtaken) == ("miss", "made 2", False)
+    assert take(filler, never).value == "made 2"
 
 
 def test_one_who_came_after_a_flush_does_not_take_what_was_begun_before_it(
-    cache: Cache, store: StagedStore, source: FakeSource, flights: WatchedFlights[Outcome]
+    filler: Filler, store: StagedStore, source: FakeSource, flights: WatchedFlights[Outcome | None]
 ) -> None:
     is_flushed = Event()
 
@@ -204,16 +215,16 @@ def test_one_who_came_after_a_flush_does_not_take_what_was_begun_before_it(
 
     fill = Fill(during=during)
     with Threads() as threads:
-        leader = threads.start(lambda: take(cache, fill))
+        leader = threads.start(lambda: take(filler, fill))
         assert is_flushed.wait(WITHIN_S)
-        waiter = threads.start(lambda: take(cache, fill))
-    assert leader.result().value == "made 1"
+        waiter = threads.start(lambda: take(filler, fill))
+    assert (leader.result().value, leader.result().is_overtaken) == ("made 1", True)
     assert (waiter.result().status, waiter.result().value) == ("miss", "made 2")
-    assert take(cache, never).value == "made 2"
+    assert take(filler, never).value == "made 2"
 
 
 def test_a_flush_of_something_else_lets_a_waiter_share(
-    cache: Cache, store: StagedStore, source: FakeSource, flights: WatchedFlights[Outcome]
+    filler: Filler, store: StagedStore, source: FakeSource, flights: WatchedFlights[Outcome | None]
 ) -> None:
     is_flushed = Event()
 
@@ -223,8 +234,8 @@ def test_a_flush_of_something_else_lets_a_waiter_share(
         flights.await_joined(2)
 
     with Threads() as threads:
-        leader = threads.start(lambda: take(cache, Fill(during=during)))
+        leader = threads.start(lambda: take(filler, Fill(during=during)))
         assert is_flushed.wait(WITHIN_S)
-        waiter = threads.start(lambda: take(cache, never))
+        waiter = threads.start(lambda: take(filler, never))
     assert leader.result().status == "miss"
     assert waiter.result().status == "collapsed"

@@ -1,14 +1,12 @@
 """Looking up and keeping: what may be reused, and what may be stored."""
 
 import logging
-from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 
 from cachemgmt.engine.cache import Cache
 from cachemgmt.engine.clock import CLOCK_NAME, Rule
-from cachemgmt.engine.entry import decode, encode
 from cachemgmt.engine.errors import StoreRefused, StoreUnavailable
 from cachemgmt.engine.freshness import RETENTION_S
 from tests.engine.fakes import (
@@ -16,6 +14,7 @@ from tests.engine.fakes import (
     FakeSource,
     FakeTime,
     StagedStore,
+    fresh_s,
     keep,
     make_key,
     make_made,
@@ -43,7 +42,7 @@ def test_what_is_kept_is_found_with_all_that_belongs_to_it(cache: Cache, now: Fa
         "intent:fees",
         "doc:d",
     )
-    assert cache.age_and_ttl_s(found.entry) == (10, 1790)
+    assert cache.age_and_ttl_s(found.entry) == pytest.approx((10, fresh_s() - 10))
 
 
 @pytest.mark.parametrize("value", [None, False, 0, "", [], {}])
@@ -75,15 +74,34 @@ def test_nothing_is_kept_under_a_key_it_was_not_made_for(cache: Cache, store: St
 
 
 def test_what_is_older_than_its_ttl_is_not_kept(cache: Cache, store: StagedStore, now: FakeTime) -> None:
-    assert not keep(cache, made_at=now() - 1800)
-    assert keep(cache, made_at=now() - 1799)
-    now.advance(1)
+    assert not keep(cache, made_at=now() - fresh_s() - 0.001)
+    assert list(store.names()) == []
+    assert keep(cache, made_at=now() - fresh_s() + 1)
+    now.advance(1.001)
     assert reason(cache) == "expired"
 
 
-def test_the_store_keeps_it_longer_than_its_ttl(cache: Cache, store: StagedStore, now: FakeTime) -> None:
+@pytest.mark.parametrize(
+    ("rule", "stays_s"),
+    [
+        (Rule(ttl_s=1800), RETENTION_S),
+        (Rule(ttl_s=1800, stale_if_error_s=60), RETENTION_S),
+        (Rule(ttl_s=1800, stale_if_error_s=2 * RETENTION_S), 2 * RETENTION_S),
+        (Rule(ttl_s=1800, stale_while_revalidate_s=3 * RETENTION_S), 3 * RETENTION_S),
+    ],
+)
+def test_the_store_keeps_it_past_its_ttl_for_as_long_as_it_may_be_of_use(
+    cache: Cache,
+    store: StagedStore,
+    source: FakeSource,
+    now: FakeTime,
+    rule: Rule,
+    stays_s: float,
+) -> None:
+    source.decide(store, rules={(level, ""): rule for level in ("reply", "response")})
+    source.known(at_least=source.truth.clock)
     keep(cache)
-    now.advance(1800 + RETENTION_S - 1)
+    now.advance(fresh_s() + stays_s - 1)
     assert store.exists(KEY.name)
     now.advance(1)
     assert not store.exists(KEY.name)
@@ -97,6 +115,26 @@ def test_a_store_that_fails_is_a_miss_and_no_error(
     assert reason(cache) == "store-out"
     assert not keep(cache)
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
+
+
+def test_a_visit_uses_one_session_of_the_store(store: StagedStore, source: FakeSource, now: FakeTime) -> None:
+    """What fails or is slow then holds the request up once."""
+    sessions: list[StagedStore] = []
+
+    class Sessions(StagedStore):
+        def session(self) -> "Sessions":
+            sessions.append(self)
+            return self
+
+    cache = Cache(store=Sessions(now=now), source=source, now=now)
+    mine = visit()
+    for _ in range(3):
+        cache.lookup([KEY], mine)
+        cache.keep(KEY, make_made(KEY), mine)
+        cache.reread_clock(mine)
+    assert len(sessions) == 1
+    cache.lookup([KEY], visit())
+    assert len(sessions) == 2
 
 
 # What is not one of our entries -------------------------------------------------------------------------
@@ -122,8 +160,16 @@ def test_numbers_out_of_bounds_are_rubbish_too(cache: Cache, store: StagedStore,
 
 def test_rubbish_that_cannot_be_deleted_is_a_miss(cache: Cache, store: StagedStore) -> None:
     store.set(KEY.name, b"rubbish", 60)
-    store.fails = {"delete": StoreUnavailable()}
+    store.fails = {"delete": StoreUnavailable(), "remove": StoreUnavailable()}
     assert reason(cache) == "unreadable"
+
+
+def test_what_took_the_place_of_rubbish_meanwhile_is_not_deleted(cache: Cache, store: StagedStore) -> None:
+    """Between its reading and its removal another process may have stored something good there."""
+    store.set(KEY.name, b"rubbish", 60)
+    store.after_read = lambda: keep(cache, value="good")
+    assert reason(cache) == "unreadable"
+    assert cache.lookup([KEY], visit()).value == "good"
 
 
 def test_rubbish_under_one_key_does_not_hide_the_next(cache: Cache, store: StagedStore) -> None:
@@ -154,9 +200,9 @@ def test_a_clock_that_is_no_number_is_ignored(
 
 def test_it_is_fresh_for_the_levels_ttl(cache: Cache, now: FakeTime) -> None:
     keep(cache)
-    now.advance(1799)
+    now.advance(fresh_s() - 0.001)
     assert reason(cache) is None
-    now.advance(1)
+    now.advance(0.002)
     assert reason(cache) == "expired"
 
 
@@ -176,9 +222,9 @@ def test_a_rule_changed_later_acts_on_what_is_stored(
     now.advance(60)
     assert reason(cache) == "expired"
     source.decide(store, rules={(level, ""): Rule(ttl_s=7200) for level in ("reply", "response")})
-    now.advance(7139)
+    now.advance(fresh_s(ttl_s=7200) - 60 - 0.001)
     assert reason(cache) is None
-    now.advance(1)
+    now.advance(0.002)
     assert reason(cache) == "expired"
 
 
@@ -196,18 +242,14 @@ def test_an_intents_rule_acts_on_its_entries_only(
 
 def test_its_own_maximum_caps_its_ttl(cache: Cache, now: FakeTime) -> None:
     keep(cache, max_ttl_s=300)
-    now.advance(299)
+    now.advance(fresh_s(ttl_s=300) - 0.001)
     assert reason(cache) is None
-    now.advance(1)
+    now.advance(0.002)
     assert reason(cache) == "expired"
 
 
-def test_nothing_is_reused_after_it_ceased_to_be_valid(
-    cache: Cache, store: StagedStore, now: FakeTime
-) -> None:
-    keep(cache)
-    entry = decode(store.get(KEY.name) or b"")
-    store.set(KEY.name, encode(replace(entry, valid_until=now() + 60)), 9999)
+def test_nothing_is_reused_after_it_ceased_to_be_valid(cache: Cache, now: FakeTime) -> None:
+    keep(cache, valid_until=now() + 60)
     now.advance(59)
     assert reason(cache) is None
     now.advance(1)
@@ -219,4 +261,10 @@ def test_a_time_that_was_set_back_does_not_age_it(cache: Cache, now: FakeTime) -
     now.advance(-10_000)
     found = cache.lookup([KEY], visit())
     assert found.entry is not None
-    assert cache.age_and_ttl_s(found.entry) == (0, 1800)
+    assert cache.age_and_ttl_s(found.entry) == pytest.approx((0, fresh_s()))
+
+
+def test_it_is_told_for_how_long_it_has_been_stale(cache: Cache, now: FakeTime) -> None:
+    entry, _ = cache.keep(KEY, make_made(KEY), visit())
+    now.advance(fresh_s() + 7)
+    assert cache.age_and_ttl_s(entry)[1] == pytest.approx(-7)

@@ -3,8 +3,9 @@
 import pytest
 
 from cachemgmt.engine.cache import Cache
-from cachemgmt.engine.clock import CLOCK_NAME, FlushKind, Rule
+from cachemgmt.engine.clock import CLOCK_NAME, FlushKind, Knowledge, Rule
 from cachemgmt.engine.errors import StoreUnavailable
+from cachemgmt.engine.memory_store import MemoryStore
 from tests.engine.fakes import (
     KEY,
     FakeSource,
@@ -26,21 +27,25 @@ FLUSHES: list[tuple[FlushKind, str]] = [
     ("tag", "collection:policies"),
     ("tag", f"entry:{KEY.entry_id}"),
     ("pattern", "reply:policies:*refund*"),
+    ("age", "1700000000.5"),
 ]
 
 
 @pytest.mark.parametrize(("kind", "match"), FLUSHES)
 def test_a_flush_elsewhere_is_heeded_at_the_next_look_up(
-    cache: Cache, store: StagedStore, source: FakeSource, kind: FlushKind, match: str
+    cache: Cache, store: StagedStore, source: FakeSource, now: FakeTime, kind: FlushKind, match: str
 ) -> None:
     keep(cache, question="refund fee", tags=("doc:d",))
+    now.advance(1)
     source.flush(store, kind, match)
     assert reason(cache) == "flushed"
     keep(cache, question="refund fee", tags=("doc:d",))
     assert reason(cache) is None
 
 
-@pytest.mark.parametrize(("kind", "match"), [("tag", "doc:other"), ("pattern", "reply:shop:*")])
+@pytest.mark.parametrize(
+    ("kind", "match"), [("tag", "doc:other"), ("pattern", "reply:shop:*"), ("age", "1700000000.0")]
+)
 def test_a_flush_of_others_leaves_it(
     cache: Cache, store: StagedStore, source: FakeSource, kind: FlushKind, match: str
 ) -> None:
@@ -104,9 +109,72 @@ def test_nothing_is_reused_while_news_cannot_be_read(
     keep(cache)
     source.flush(store)
     source.is_database_out = True
-    assert reason(cache) == "switched-off"
+    assert reason(cache) == "unconfirmed"
     source.is_database_out = False
     assert reason(cache) == "flushed"
+
+
+def test_nothing_is_reused_where_neither_store_nor_database_has_said_of_late_that_this_is_all(
+    cache: Cache, store: StagedStore, source: FakeSource
+) -> None:
+    keep(cache)
+    source.is_confirmed = False
+    assert reason(cache) == "unconfirmed"  # the store has never been told the clock
+    store.raise_number(CLOCK_NAME, 5)
+    assert reason(cache) is None
+    store.clear_all("clock")
+    assert reason(cache) == "unconfirmed"
+    source.is_confirmed = True
+    assert reason(cache) is None
+
+
+def test_a_store_that_nobody_shares_tells_no_clock(
+    store: StagedStore, source: FakeSource, now: FakeTime
+) -> None:
+    """Nobody else could have raised it there."""
+    own = MemoryStore(now=now)
+    cache = Cache(store=own, source=source, now=now)
+    keep(cache)
+    source.flush(own)
+    source.is_confirmed = False
+    assert reason(cache) == "unconfirmed"
+    assert source.loads == 0
+
+
+def test_what_is_learned_while_it_is_asked_whether_that_is_all_counts(
+    store: StagedStore, now: FakeTime
+) -> None:
+    """The watcher may load the news just after a look-up has given up waiting for them."""
+
+    class LateSource(FakeSource):
+        def known(self, at_least: int | None = None) -> Knowledge:
+            return self._seen
+
+        def is_current(self, told: int | None) -> bool:
+            self._seen = self.truth
+            return super().is_current(told)
+
+    source = LateSource(clock=5)
+    cache = Cache(store=store, source=source, now=now)
+    keep(cache)
+    source.flush(store)
+    assert reason(cache) == "flushed"
+
+
+def test_an_entry_of_a_newer_clock_has_it_loaded(
+    cache: Cache, store: StagedStore, source: FakeSource, now: FakeTime
+) -> None:
+    source.decide()
+    newer = Cache(store=store, source=FakeSource(clock=6), now=now)
+    keep(newer)
+    assert reason(cache) is None
+    assert source.loads == 1
+
+
+def test_an_entry_of_another_history_is_not_reused(cache: Cache, store: StagedStore, now: FakeTime) -> None:
+    """Of a database that was made anew or restored since: what was flushed there is not known here."""
+    keep(Cache(store=store, source=FakeSource(clock=9), now=now))
+    assert reason(cache) == "other-history"
 
 
 def test_a_level_that_is_switched_off_is_neither_read_nor_written(

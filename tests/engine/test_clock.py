@@ -1,14 +1,27 @@
 """What is known: rules, switches, and which entries a flush concerns."""
 
 from dataclasses import replace
+from fnmatch import fnmatchcase
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from cachemgmt.engine.clock import DEFAULT_TTL_S, Flush, FlushKind, Knowledge, Rule
+from cachemgmt.engine.clock import (
+    DEFAULT_TTL_S,
+    STALE_IF_ERROR_S,
+    Flush,
+    Flushes,
+    FlushKind,
+    Knowledge,
+    Rule,
+)
 from cachemgmt.engine.entry import Entry
 from tests.engine.test_entry import ENTRY
 
-AT_5: Entry = replace(ENTRY, clock=5, question="refund fee", tags=("level:reply", "doc:returns"))
+AT_5: Entry = replace(
+    ENTRY, clock=5, made_at=100.0, question="refund fee", tags=("level:reply", "doc:returns")
+)
 
 
 def flush(clock: int, kind: FlushKind = "all", match: str = "") -> Flush:
@@ -32,22 +45,27 @@ def flush(clock: int, kind: FlushKind = "all", match: str = "") -> Flush:
         (flush(6, "pattern", "reply:bank:*"), False),
         (flush(6, "pattern", "intent:*"), False),
         (flush(6, "pattern", "reply:shop:refund fe?"), True),
+        (flush(6, "pattern", "reply:shop:refund"), False),
+        (flush(6, "age", "100.001"), True),
+        (flush(5, "age", "100.001"), False),
+        (flush(6, "age", "100.0"), False),
+        (flush(6, "age", "99"), False),
     ],
 )
 def test_a_flush_concerns_older_entries_that_it_matches(flushed: Flush, is_concerned: bool) -> None:
-    assert flushed.concerns(AT_5, "shop") is is_concerned
-    assert Knowledge(clock=9, flushes=(flushed,)).is_flushed(AT_5, "shop") is is_concerned
+    assert Flushes([flushed]).concern(AT_5, "shop") is is_concerned
+    assert Knowledge(clock=9, flushes=Flushes([flushed])).is_flushed(AT_5, "shop") is is_concerned
 
 
 def test_a_pattern_may_be_typed_in_any_case() -> None:
-    assert flush(6, "pattern", "*Refund*").concerns(AT_5, "shop")
+    assert Flushes([flush(6, "pattern", "*Refund*")]).concern(AT_5, "shop")
 
 
 def test_any_of_several_flushes_counts() -> None:
     other = flush(8, "tag", "doc:other")
     mine = flush(7, "tag", "doc:returns")
-    assert Knowledge(clock=9, flushes=(flush(3), mine, other)).is_flushed(AT_5, "shop")
-    assert not Knowledge(clock=9, flushes=(flush(3), other)).is_flushed(AT_5, "shop")
+    assert Knowledge(clock=9, flushes=Flushes([flush(3), mine, other])).is_flushed(AT_5, "shop")
+    assert not Knowledge(clock=9, flushes=Flushes([flush(3), other])).is_flushed(AT_5, "shop")
 
 
 @pytest.mark.parametrize(("floor", "is_flushed"), [(4, False), (5, False), (6, True)])
@@ -55,14 +73,99 @@ def test_entries_older_than_the_floor_are_not_reused(floor: int, is_flushed: boo
     assert Knowledge(clock=9, floor=floor).is_flushed(AT_5, "shop") is is_flushed
 
 
-def test_flushes_older_than_the_entry_are_not_even_looked_at() -> None:
-    class Untouchable(tuple[str, ...]):
-        def __contains__(self, _: object) -> bool:
-            raise AssertionError("looked at")
+def test_no_flush_concerns_anything_where_there_was_none() -> None:
+    assert not Flushes().concern(AT_5, "shop")
+    assert not Flushes([]).concern(replace(AT_5, clock=0), "shop")
 
-    flushes = tuple(flush(clock, "tag", "doc:returns") for clock in range(1, 6))
-    entry = replace(AT_5, tags=Untouchable())
-    assert not Knowledge(clock=9, flushes=flushes).is_flushed(entry, "shop")
+
+def test_an_entry_is_judged_by_its_tags_however_many_flushes_there_were() -> None:
+    looked_up = 0
+
+    class Counted(str):
+        def __hash__(self) -> int:
+            nonlocal looked_up
+            looked_up += 1
+            return super().__hash__()
+
+    flushes = Flushes(flush(6, "tag", f"doc:{number}") for number in range(5000))
+    entry = replace(AT_5, tags=(Counted("level:reply"), Counted("doc:other")))
+    assert not flushes.concern(entry, "shop")
+    assert looked_up == len(entry.tags)
+
+
+# Against a simple reference -----------------------------------------------------------------------------
+
+
+def concerns(flushed: Flush, entry: Entry, collection: str) -> bool:
+    """Whether one flush removes the entry, told without any arrangement."""
+    if entry.clock >= flushed.clock:
+        return False
+    match flushed.kind:
+        case "all":
+            return True
+        case "tag":
+            return flushed.match in entry.tags
+        case "age":
+            return entry.made_at < float(flushed.match)
+        case "pattern":
+            return fnmatchcase(f"{entry.level}:{collection}:{entry.question}", flushed.match.casefold())
+
+
+clocks = st.integers(0, 8)
+tags = st.sampled_from(["level:reply", "level:intent", "collection:shop", "doc:a", "doc:b", "customer:1", ""])
+patterns = st.sampled_from(
+    ["*", "reply:*", "intent:*", "*:shop:*", "*:bank:*", "*fee*", "*FEE*", "reply:shop:fee?", "[r]eply:*:re*"]
+)
+flushes = st.one_of(
+    st.builds(Flush, clock=clocks, kind=st.just("all")),
+    st.builds(Flush, clock=clocks, kind=st.just("tag"), match=tags),
+    st.builds(
+        Flush, clock=clocks, kind=st.just("age"), match=st.sampled_from(["9", "10", "10.5", "20", "30"])
+    ),
+    st.builds(Flush, clock=clocks, kind=st.just("pattern"), match=patterns),
+)
+entries = st.builds(
+    lambda clock, made_at, tagged, level, question: replace(
+        ENTRY, clock=clock, made_at=made_at, tags=tuple(tagged), level=level, question=question
+    ),
+    clocks,
+    st.sampled_from([9.0, 10.0, 10.25, 20.0, 29.0]),
+    st.lists(tags, max_size=4),
+    st.sampled_from(["reply", "intent"]),
+    st.sampled_from(["", "fee", "fees", "refund fee", "returns"]),
+)
+
+
+@given(
+    st.lists(flushes, max_size=12),
+    st.lists(entries, min_size=1, max_size=6),
+    st.sampled_from(["shop", "bank"]),
+)
+def test_arranged_flushes_concern_exactly_what_they_concern_one_by_one(
+    happened: list[Flush], stored: list[Entry], collection: str
+) -> None:
+    arranged = Flushes(happened)
+    for entry in stored:
+        expected = any(concerns(one, entry, collection) for one in happened)
+        assert arranged.concern(entry, collection) is expected
+
+
+@given(st.lists(flushes, max_size=12), entries, st.randoms(use_true_random=False))
+def test_neither_order_nor_repetition_of_flushes_matters(
+    happened: list[Flush], entry: Entry, random: st.DataObject
+) -> None:
+    shuffled = [*happened, *happened]
+    random.shuffle(shuffled)  # type: ignore[attr-defined]
+    assert Flushes(shuffled).concern(entry, "shop") is Flushes(happened).concern(entry, "shop")
+
+
+@given(st.lists(flushes, max_size=12), flushes, entries)
+def test_another_flush_brings_nothing_back(happened: list[Flush], another: Flush, entry: Entry) -> None:
+    if Flushes(happened).concern(entry, "shop"):
+        assert Flushes([*happened, another]).concern(entry, "shop")
+
+
+# Rules --------------------------------------------------------------------------------------------------
 
 
 def test_the_rule_of_an_intent_wins_over_its_levels() -> None:
@@ -93,3 +196,31 @@ def test_a_level_is_off_by_its_own_rule_or_with_the_whole_cache() -> None:
     assert Knowledge(rules={("reply", ""): off}).is_enabled("intent")
     assert Knowledge(rules={("reply", "refund"): off}).is_enabled("reply")
     assert not Knowledge(is_on=False).is_enabled("reply")
+
+
+WINDOWS = Rule(ttl_s=100, stale_while_revalidate_s=50, stale_if_error_s=200)
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (Rule(ttl_s=60, stale_while_revalidate_s=70, stale_if_error_s=300), (60, 50, 200)),
+        (Rule(ttl_s=900, stale_while_revalidate_s=10, stale_if_error_s=20), (100, 10, 20)),
+    ],
+)
+def test_a_reply_outlives_no_answer(answer: Rule, expected: tuple[float, float, float]) -> None:
+    """Neither in its TTL nor in its windows: it becomes an answer again."""
+    rule = Knowledge(rules={("reply", ""): WINDOWS, ("response", ""): answer}).rule("reply", None)
+    assert (rule.ttl_s, rule.stale_while_revalidate_s, rule.stale_if_error_s) == expected
+
+
+def test_an_answers_rule_leaves_other_levels_alone() -> None:
+    answer = Rule(ttl_s=1)
+    known = Knowledge(rules={("intent", ""): WINDOWS, ("response", ""): answer})
+    assert known.rule("intent", None) == WINDOWS
+
+
+def test_by_default_a_result_is_given_for_a_day_while_the_provider_fails_and_else_never_stale() -> None:
+    rule = Knowledge().rule("reply", None)
+    assert (rule.stale_while_revalidate_s, rule.stale_if_error_s) == (0, STALE_IF_ERROR_S)
+    assert STALE_IF_ERROR_S == 24 * 3600

@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cachemgmt.engine.clock import Rule
 from cachemgmt.engine.entry import Entry, decode, encode
 from cachemgmt.engine.errors import Undecodable
+from cachemgmt.engine.freshness import age_s, ttl_left_s
 from tests.engine.fakes import make_key
 from tests.engine.test_key import plain
 
@@ -76,8 +78,9 @@ def test_a_value_that_is_not_plain_is_not_encoded() -> None:
         b'{"v": 1}',
         encode(ENTRY)[:-1],
         encode(ENTRY) + b"}",
-        encode(ENTRY).replace(b'"v":1', b'"v":2'),
-        encode(ENTRY).replace(b'"v":1', b'"v":"1"'),
+        encode(ENTRY).replace(b'"v":2', b'"v":1'),
+        encode(ENTRY).replace(b'"v":2', b'"v":3'),
+        encode(ENTRY).replace(b'"v":2', b'"v":"2"'),
         encode(ENTRY)[1:],
     ],
     ids=lambda raw: raw[:20],
@@ -98,6 +101,28 @@ def test_an_entry_with_a_part_missing_is_undecodable(name: str) -> None:
     row = {field: value for field, value in ROW.items() if field != name}
     with pytest.raises(Undecodable):
         decode(json.dumps(row).encode())
+
+
+@pytest.mark.parametrize(
+    "entry_id",
+    [
+        "",
+        "f" * 15,
+        "f" * 17,
+        "g" * 16,
+        "-" + "f" * 15,
+        "+" + "f" * 15,
+        "0x" + "f" * 14,
+        "fff_" + "f" * 12,
+        " " + "f" * 15,
+        "ff ff" + "f" * 11,
+        "\u0661" * 16,
+    ],
+)
+def test_an_id_that_is_none_is_undecodable(entry_id: str) -> None:
+    """Jitter is read off it."""
+    with pytest.raises(Undecodable):
+        decode(json.dumps({**ROW, "id": entry_id}).encode())
 
 
 TEXTS = ["key", "id", "level", "question"]
@@ -133,6 +158,8 @@ def test_whatever_is_decoded_could_have_been_encoded(changes: dict[str, Any]) ->
         entry = decode(raw)
     except Undecodable:
         return
+    assert age_s(entry, 0.0) >= 0
+    assert ttl_left_s(entry, Rule(ttl_s=60), 0.0) <= 60
     if "value" not in changes:
         assert decode(encode(entry)) == replace(entry, fill_s=round(entry.fill_s, 6))
 

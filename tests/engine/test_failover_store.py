@@ -1,283 +1,303 @@
-"""Redis in front, memory behind: no error ever leaves it, and each change is told once."""
+"""Redis in front, memory behind: no store error ever leaves it, and each change is told once."""
 
-import logging
-import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
 from redis import Redis
 
-from cachemgmt.engine.errors import StoreRefused, StoreUnavailable
-from cachemgmt.engine.failover import RETRY_AFTER_S, FailoverStore
+from cachemgmt.engine.breaker import Breaker
+from cachemgmt.engine.errors import StoreBusy, StoreRefused, StoreUnavailable
+from cachemgmt.engine.failover import SETTLED_S, FailoverStore
 from cachemgmt.engine.memory_store import MemoryStore
 from cachemgmt.engine.redis_store import RedisStore
 from cachemgmt.engine.store import Store
-from tests.engine.fakes import WITHIN_S, FakeTime, StagedStore, Threads
-from tests.engine.store_contract import InfoContract, RedisContract, StoreContract
-from tests.fakes.redis_server import RedisServer, free_port
+from tests.engine.fakes import WITHIN_S, FakeTime, Threads
+from tests.engine.redis_contract import RedisContract
+from tests.engine.staged import Stage, told
+from tests.engine.store_contract import PATIENT, InfoContract, RemovalContract, StoreContract
+from tests.fakes.redis_server import RedisServer
 
-OUT, BACK = "failover", "recover"
+OUT, BACK, REFUSES, ACCEPTS = "failover", "recover", "refuse", "accept"
 
 
-class TestFailoverStoreWithRedis(RedisContract, InfoContract):
+class TestFailoverStoreOverRedis(RedisContract, RemovalContract, InfoContract):
+    has_spare = True
+
     @pytest.fixture
-    def client(self, redis_client: Redis) -> Redis:
-        return redis_client
+    def client(self, redis_server: RedisServer, redis_client: Redis) -> Iterator[Redis]:
+        client = redis_server.client(**PATIENT)
+        yield client
+        client.connection_pool.disconnect()
 
     @pytest.fixture
-    def store(self, redis_client: Redis) -> FailoverStore:
-        return FailoverStore(RedisStore(lambda: redis_client), MemoryStore())
+    def store(self, client: Redis) -> Store:
+        return FailoverStore(RedisStore(lambda: client), MemoryStore(), Breaker())
 
 
-class TestFailoverStoreWithoutRedis(StoreContract, InfoContract):
+class TestSessionOverRedis(TestFailoverStoreOverRedis):
+    """As one request sees it. Its bound on slow stores is not met here."""
+
     @pytest.fixture
-    def store(self) -> FailoverStore:
-        return FailoverStore(BrokenStore(), MemoryStore())
+    def store(self, client: Redis) -> Store:
+        whole = FailoverStore(RedisStore(lambda: client), MemoryStore(), Breaker(), monotonic=FakeTime())
+        return whole.session()
+
+
+class TestFailoverStoreWithoutRedis(StoreContract, RemovalContract, InfoContract):
+    is_shared = True
+    has_spare = True
+    is_exact = True
+
+    @pytest.fixture
+    def store(self) -> Store:
+        def refuse() -> Redis:
+            raise OSError("connection refused")
+
+        return FailoverStore(RedisStore(refuse), MemoryStore(), Breaker())
 
     def test_a_working_store_is_healthy(self, store: Store) -> None:
         """It works, and says that it is not as it should be."""
         health = store.health_check()
         assert health["is_healthy"] is False
         assert health["store"] == "memory"
+        assert health["instead_of"] == "redis"
+
+    def test_who_has_no_lease_keeps_nothing(self, store: Store) -> None:
+        """He may have it in Redis: what was computed is not lost."""
+        assert store.set_leased("a", b"made", 60, lease="lease", token=b"mine")
+        assert store.get("a") == b"made"
+
+    def test_a_number_is_not_kept(self, store: Store) -> None:
+        """Nobody else could raise it in this process's memory."""
+        store.raise_number("clock", 4)
+        assert store.get("clock") is None
 
 
-@pytest.mark.parametrize("call", [FailoverStore.names, FailoverStore.clear_all, FailoverStore.get_info])
-def test_an_outage_that_shows_first_while_listing_is_survived(
-    call: Callable[[FailoverStore], object], caplog: pytest.LogCaptureFixture
-) -> None:
-    result = call(FailoverStore(BrokenStore(), MemoryStore()))
-    if call is FailoverStore.names:
-        assert list(result) == []  # type: ignore[call-overload]
-    assert changes(caplog) == [OUT]
-
-
-class BrokenStore(RedisStore):
-    """A Redis that nobody listens at."""
-
-    def __init__(self) -> None:
+class TestSessionWithoutRedis(TestFailoverStoreWithoutRedis):
+    @pytest.fixture
+    def store(self) -> Store:
         def refuse() -> Redis:
             raise OSError("connection refused")
 
-        super().__init__(refuse)
+        return FailoverStore(RedisStore(refuse), MemoryStore(), Breaker()).session()
 
 
 @pytest.fixture
-def watch() -> FakeTime:
-    return FakeTime()
+def stage() -> Stage:
+    return Stage()
 
 
-@pytest.fixture
-def first() -> StagedStore:
-    return StagedStore()
+def test_memory_serves_what_the_first_fails_to(stage: Stage) -> None:
+    stage.store.set("written", b"w", 60)
+    stage.store.note("read", b"r")
+    stage.first.fails = {"*": StoreUnavailable()}
+    assert stage.store.get_many(["written", "read"]) == [b"w", b"r"]
+    stage.store.set("later", b"l", 60)
+    assert stage.store.get("later") == b"l"
+    assert sorted(stage.store.names()) == ["later", "read", "written"]
+    assert stage.store.exists("later")
+    assert stage.store.delete(["later"]) == stage.store.clear_all("written") == 1
 
 
-@pytest.fixture
-def memory() -> MemoryStore:
-    return MemoryStore()
-
-
-@pytest.fixture
-def store(first: StagedStore, memory: MemoryStore, watch: FakeTime) -> FailoverStore:
-    return FailoverStore(first, memory, now=watch)
-
-
-def changes(caplog: pytest.LogCaptureFixture) -> list[str]:
-    """Return what was told of changes, in order."""
-    return [record.action for record in caplog.records if record.levelno >= logging.WARNING]  # type: ignore[attr-defined]
-
-
-def test_memory_serves_while_the_first_is_out(
-    store: FailoverStore, first: StagedStore, memory: MemoryStore, caplog: pytest.LogCaptureFixture
+def test_after_three_failures_the_first_is_left_alone_for_a_second(
+    stage: Stage, caplog: pytest.LogCaptureFixture
 ) -> None:
-    first.fails = {"get_many": StoreUnavailable(), "set": StoreUnavailable()}
-    store.set("a", b"v", 60)
-    assert store.get("a") == memory.get("a") == b"v"
-    assert changes(caplog) == [OUT]
+    stage.first.fails = {"*": StoreUnavailable()}
+    for _ in range(10):
+        stage.store.get("a")
+    assert len(stage.first.asked) == 3
+    stage.watch.advance(0.99)
+    stage.store.get("a")
+    assert len(stage.first.asked) == 3
+    stage.watch.advance(0.01)
+    stage.store.get("a")
+    stage.store.get("a")
+    assert len(stage.first.asked) == 4
+    assert told(caplog) == [OUT]
 
 
-def test_the_first_is_left_alone_until_the_retry(
-    store: FailoverStore, first: StagedStore, watch: FakeTime, caplog: pytest.LogCaptureFixture
+def test_one_answer_closes_the_breaker(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
+    stage.first.kept.set("a", b"first's", 60)
+    stage.first.fails = {"*": StoreUnavailable()}
+    for _ in range(3):
+        assert stage.store.get("a") is None
+    stage.first.fails = {}
+    assert stage.store.get("a") is None
+    stage.watch.advance(1)
+    assert stage.store.get("a") == b"first's"
+    assert stage.store.get("a") == b"first's"
+    assert stage.breaker.state == "closed"
+    assert told(caplog) == [OUT, BACK]
+
+
+def test_one_asks_whether_it_is_back_while_the_others_stay_with_memory(stage: Stage) -> None:
+    stage.first.fails = {"*": StoreUnavailable()}
+    for _ in range(3):
+        stage.store.get("a")
+    stage.first.fails = {}
+    stage.watch.advance(1)
+    stage.memory.set("a", b"memory's", 60)
+    others: list[bytes | None] = []
+
+    def read_in_other_threads() -> None:
+        with Threads() as threads:
+            calls = threads.start_together(20, lambda: stage.store.get("a"))
+            others.extend(call.result(WITHIN_S) for call in calls)
+
+    stage.first.meanwhile = read_in_other_threads
+    asked = len(stage.first.asked)
+    stage.store.get("a")
+    assert others == [b"memory's"] * 20
+    assert len(stage.first.asked) == asked + 1
+
+
+def test_many_threads_that_learn_of_an_outage_tell_it_once(
+    stage: Stage, caplog: pytest.LogCaptureFixture
 ) -> None:
-    first.set("a", b"first's", 60)
-    first.fails = {"get_many": StoreUnavailable()}
-    assert store.get("a") is None
-    first.fails = {}
-    watch.advance(RETRY_AFTER_S * 0.99)
-    assert store.get("a") is None
-    watch.advance(RETRY_AFTER_S * 0.01)
-    assert store.get("a") == b"first's"
-    assert store.get("a") == b"first's"
-    assert changes(caplog) == [OUT, BACK]
-
-
-def test_a_retry_that_fails_is_not_told_again_and_waits_anew(
-    store: FailoverStore, first: StagedStore, watch: FakeTime, caplog: pytest.LogCaptureFixture
-) -> None:
-    first.fails = {"get_many": StoreUnavailable()}
-    for _ in range(5):
-        store.get("a")
-        watch.advance(RETRY_AFTER_S)
-    first.fails = {}
-    store.get("a")
-    assert changes(caplog) == [OUT, BACK]
-
-
-def test_one_caller_tries_while_the_others_stay_with_memory(
-    store: FailoverStore, first: StagedStore, watch: FakeTime
-) -> None:
-    first.fails = {"get_many": StoreUnavailable()}
-    store.get("a")
-    first.fails = {}
-    watch.advance(RETRY_AFTER_S)
-    reads_of_others: list[bytes | None] = []
-    first.after_read = lambda: reads_of_others.extend(store.get_many(["a", "b"]))
-    reads_before = len(first.asked)
-    store.get("a")  # the others read while this one is still trying
-    assert reads_of_others == [None, None]
-    assert len(first.asked) == reads_before + 1
-
-
-def test_many_threads_learning_of_an_outage_tell_it_once(
-    store: FailoverStore, first: StagedStore, caplog: pytest.LogCaptureFixture
-) -> None:
-    first.fails = {"get_many": StoreUnavailable()}
+    stage.first.fails = {"*": StoreUnavailable()}
     with Threads() as threads:
-        calls = threads.start_together(50, lambda: store.get("a"))
+        calls = threads.start_together(50, lambda: stage.store.get("a"))
     assert [call.result() for call in calls] == [None] * 50
-    assert changes(caplog) == [OUT]
+    assert told(caplog) == [OUT]
 
 
-def test_a_refusal_sends_only_that_call_to_memory(
-    store: FailoverStore, first: StagedStore, memory: MemoryStore, caplog: pytest.LogCaptureFixture
-) -> None:
-    first.fails = {"set": StoreRefused()}
-    store.set("a", b"v", 60)
-    assert memory.get("a") == b"v"
-    first.fails = {}
-    store.set("b", b"w", 60)
-    assert first.get("b") == b"w"
-    assert changes(caplog) == []
+def test_asking_for_nothing_tells_nothing_of_the_first(stage: Stage) -> None:
+    stage.first.fails = {"*": StoreUnavailable()}
+    for _ in range(3):
+        stage.store.get("a")
+    asked = len(stage.first.asked)
+    stage.watch.advance(1)
+    assert stage.store.get_many([]) == []
+    assert stage.store.delete([]) == stage.store.remove({}) == 0
+    assert len(stage.first.asked) == asked
+    assert stage.breaker.state == "open"
 
 
-def test_what_was_removed_does_not_come_back_with_an_outage(store: FailoverStore, first: StagedStore) -> None:
-    first.fails = {"set": StoreRefused()}  # so that memory holds them
-    store.set("a", b"v", 60)
-    store.set("b", b"v", 60)
-    first.fails = {}
-    store.delete(["a"])
-    store.clear_all("b*")
-    first.fails = {"get_many": StoreUnavailable()}
-    assert store.get_many(["a", "b"]) == [None, None]
+def test_what_was_removed_does_not_come_back_with_an_outage(stage: Stage) -> None:
+    for name in ("a", "b", "c"):
+        stage.store.set(name, b"v", 60)
+    stage.store.delete(["a"])
+    stage.store.clear_all("b*")
+    stage.store.remove({"c": b"v"})
+    stage.first.fails = {"*": StoreUnavailable()}
+    assert stage.store.get_many(["a", "b", "c"]) == [None] * 3
 
 
-def test_health_names_the_one_that_serves_and_notices_the_return(
-    store: FailoverStore, first: StagedStore, caplog: pytest.LogCaptureFixture
-) -> None:
-    first.fails = {"get_many": StoreUnavailable()}
-    store.get("a")
-    first.fails = {}
-    assert store.health_check() == {"store": "memory", "is_healthy": True}  # the first, which answers again
-    first.set("a", b"v", 60)
-    assert store.get("a") == b"v"  # without waiting for the retry
-    assert changes(caplog) == [OUT, BACK]
+def test_a_cursor_of_memory_begins_again_once_the_first_is_back(stage: Stage) -> None:
+    for number in range(20):
+        stage.store.set(f"n:{number}", b"v", 60)
+    stage.first.fails = {"*": StoreUnavailable()}
+    cursor = stage.store.scan("", count=5).cursor
+    assert len(stage.store.scan(cursor, count=100).names) == 15
+    stage.first.fails = {"scan": ValueError("not a cursor")}  # type: ignore[dict-item]  # as Redis would
+    with pytest.raises(ValueError, match="not a cursor"):
+        stage.store.scan(cursor)
 
 
-# A real server ------------------------------------------------------------------------------------------
+# It refuses ---------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def over_redis(watch: FakeTime) -> Iterator[Callable[[RedisServer], FailoverStore]]:
-    """Make a failover store over a server."""
-    clients: list[Redis] = []
-
-    def make(server: RedisServer) -> FailoverStore:
-        client = server.client()
-        clients.append(client)
-        return FailoverStore(RedisStore(lambda: client), MemoryStore(), now=watch)
-
-    yield make
-    for client in clients:
-        client.connection_pool.disconnect()
+def test_a_refusal_sends_only_that_call_to_memory(stage: Stage) -> None:
+    stage.first.kept.set("b", b"first's", 60)
+    stage.first.fails = {"set": StoreRefused("full")}
+    for _ in range(5):
+        stage.store.set("a", b"v", 60)
+    assert stage.kept("a") == (None, b"v")
+    assert stage.store.get("b") == b"first's"
+    assert stage.breaker.state == "closed"
 
 
-OverRedis = Callable[[RedisServer], FailoverStore]
-StartRedis = Callable[..., RedisServer]
-
-
-def use_all(store: FailoverStore) -> None:
-    """Use every method, and expect an answer of each."""
-    store.set("n:1", b"v", 60)
-    assert store.get("n:1") == b"v"
-    assert store.get_many(["n:1", "absent"]) == [b"v", None]
-    assert store.exists("n:1")
-    assert "n:1" in list(store.names("n:*"))
-    store.raise_number("clock", 3)
-    assert store.get("clock") == b"3"
-    assert store.get_info()["used_bytes"]
-    assert store.delete(["n:1"]) == 1
-    store.set("n:2", b"v", 60)
-    assert store.clear_all("n:*") == 1
-    store.health_check()
-
-
-def test_redis_that_refuses_from_the_start(
-    over_redis: OverRedis, caplog: pytest.LogCaptureFixture, watch: FakeTime
-) -> None:
-    never_started = RedisServer("", Path())
-    never_started.port = free_port()
-    store = over_redis(never_started)
-    use_all(store)
-    watch.advance(RETRY_AFTER_S)
-    use_all(store)
-    assert changes(caplog) == [OUT]
-    assert store.get_info()["is_out"] is True
-
-
-def test_redis_that_is_killed_and_comes_back(
-    start_redis: StartRedis, over_redis: OverRedis, caplog: pytest.LogCaptureFixture, watch: FakeTime
-) -> None:
-    server = start_redis()
-    store = over_redis(server)
-    use_all(store)
-    assert changes(caplog) == []
-    server.kill()
-    use_all(store)
-    assert changes(caplog) == [OUT]
-    server.start()
-    watch.advance(RETRY_AFTER_S)
-    use_all(store)
-    assert changes(caplog) == [OUT, BACK]
-    assert store.get_info()["store"] == "redis"
-
-
-def test_redis_that_freezes_under_many_threads_and_thaws(
-    start_redis: StartRedis, over_redis: OverRedis, caplog: pytest.LogCaptureFixture, watch: FakeTime
-) -> None:
-    server = start_redis()
-    store = over_redis(server)
-    store.set("a", b"v", 60)
-    server.freeze()
+def test_a_refusal_is_told_once_and_so_is_its_end(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
+    stage.store.set("a", b"v", 60)
+    assert stage.store.health_check() == {"store": "redis", "is_healthy": True, "breaker": "closed"}
+    stage.first.fails = {"set": StoreRefused("Redis refused: OutOfMemoryError")}
     with Threads() as threads:
-        calls = threads.start_together(40, lambda: store.get("a"))
-        assert [call.result(WITHIN_S) for call in calls] == [None] * 40
-    started = time.monotonic()
-    use_all(store)  # served by memory; only the health check asks Redis
-    assert time.monotonic() - started < 0.5
-    assert changes(caplog) == [OUT]
-    server.thaw()
-    watch.advance(RETRY_AFTER_S)
-    assert store.get("a") == b"v"
-    use_all(store)
-    assert changes(caplog) == [OUT, BACK]
+        for call in threads.start_together(50, lambda: stage.store.set("a", b"v", 60)):
+            call.result(WITHIN_S)
+    assert told(caplog) == [REFUSES]
+    health = stage.store.health_check()
+    assert health["is_healthy"] is False
+    assert health["detail"] == "Redis refused: OutOfMemoryError"
+    stage.first.fails = {}
+    stage.watch.advance(SETTLED_S)
+    stage.store.set("a", b"v", 60)
+    stage.store.set("a", b"v", 60)
+    assert stage.store.health_check()["is_healthy"] is True
+    assert told(caplog) == [REFUSES, ACCEPTS]
 
 
-def test_a_full_redis_never_raises(
-    start_redis: StartRedis, over_redis: OverRedis, caplog: pytest.LogCaptureFixture
+def test_a_full_store_that_keeps_a_small_result_now_and_then_is_still_full(
+    stage: Stage, caplog: pytest.LogCaptureFixture
 ) -> None:
-    server = start_redis(options=("--maxmemory", "3mb", "--maxmemory-policy", "noeviction"))
-    store = over_redis(server)
-    for number in range(60):
-        store.set(f"n{number}", b"v" * 100_000, 60)
-    assert store.get("n0") == b"v" * 100_000
-    assert changes(caplog) == []
+    for number in range(100):
+        stage.watch.advance(SETTLED_S / 3)
+        stage.first.fails = {"set": StoreRefused("full")} if number % 2 else {}
+        stage.store.set("a", b"v", 60)
+    assert told(caplog) == [REFUSES]
+
+
+def test_a_full_store_that_removes_and_gives_leases_is_still_full(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What needs no room is done: it does not show that there is any."""
+    stage.first.fails = {"set": StoreRefused("full")}
+    stage.store.set("a", b"v", 60)
+    stage.watch.advance(SETTLED_S)
+    stage.store.delete(["a"])
+    stage.store.remove({"a": b"v"})
+    stage.store.clear_all()
+    stage.store.raise_number("clock", 3)
+    stage.store.take_lease("lease", b"mine", 5, reading=[])
+    stage.store.set_leased("a", b"v", 60, lease="lease", token=b"another's")
+    assert stage.store.health_check()["is_healthy"] is False
+    assert told(caplog) == [REFUSES]
+
+
+def test_a_read_that_is_refused_is_no_refusal_to_keep(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
+    stage.first.fails = {"get_many": StoreRefused("of another type")}
+    assert stage.store.get("a") is None
+    assert stage.store.health_check()["is_healthy"] is True
+    assert told(caplog) == []
+
+
+# All connections are in use -------------------------------------------------------------------------------
+
+
+def test_a_busy_pool_sends_only_that_call_to_memory_and_is_no_change(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    stage.store.note("a", b"v")
+    stage.first.fails = {"*": StoreBusy()}
+    for _ in range(10):
+        assert stage.store.get("a") == b"v"
+        stage.store.set("b", b"w", 60)
+        assert stage.store.take_lease("lease", b"mine", 5, reading=["b"])[1] == [b"w"]
+        stage.store.delete(["c"])
+    assert stage.breaker.state == "closed"
+    stage.first.fails = {}
+    assert stage.store.health_check()["is_healthy"] is True
+    stage.first.kept.set("a", b"first's", 60)
+    assert stage.store.get("a") == b"first's"
+    assert told(caplog) == []
+
+
+# What is told of it ----------------------------------------------------------------------------------------
+
+
+def test_health_and_info_say_which_store_serves_and_how_the_breaker_stands(stage: Stage) -> None:
+    stage.store.set("a", b"v", 60)
+    assert stage.store.get_info()["breaker"] == "closed"
+    assert stage.store.get_info()["spare_entries"] == 1
+    stage.first.fails = {"*": StoreUnavailable("Redis cannot be reached: TimeoutError")}
+    for _ in range(3):
+        stage.store.get("a")
+    assert stage.store.health_check() == {
+        "store": "memory",
+        "instead_of": "redis",
+        "is_healthy": False,
+        "breaker": "open",
+        "detail": "Redis cannot be reached: TimeoutError",
+    }
+    info = stage.store.get_info()
+    assert info["store"] == "memory"
+    assert info["breaker"] == "open"

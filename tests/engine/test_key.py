@@ -3,7 +3,7 @@
 import json
 import unicodedata
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from hypothesis import example, given
@@ -60,6 +60,55 @@ def test_the_order_of_a_mapping_does_not_matter(value: Any) -> None:
 @example(0.0, -0.0)
 def test_values_share_a_text_only_if_they_are_the_same(one: Any, other: Any) -> None:
     assert (canonical_json(one) == canonical_json(other)) == (exactly(one) == exactly(other))
+
+
+forms: st.SearchStrategy[Literal["NFC", "NFD"]] = st.sampled_from(["NFC", "NFD"])
+
+
+def nearly(value: Any) -> st.SearchStrategy[Any]:
+    """Return values that differ from this one in one place at most, or in their kind alone."""
+    match value:
+        case list() if value:
+            at = st.integers(0, len(value) - 1)
+            return at.flatmap(
+                lambda n: nearly(value[n]).map(lambda new: [*value[:n], new, *value[n + 1 :]])
+            ) | st.sampled_from([value[1:], [value], {"0": value}, [*value, None], value[::-1]])
+        case dict() if value:
+            return st.sampled_from(sorted(value)).flatmap(
+                lambda name: nearly(value[name]).map(lambda new: {**value, name: new})
+            ) | st.sampled_from([{**value, "": None}, list(value.items()), list(value.values()), [value]])
+        case bool():
+            return st.sampled_from([value, int(value), str(value), str(value).lower(), [value]])
+        case int():
+            return st.sampled_from([value, value + 1, str(value), [value], bool(value)]) | st.just(
+                float(value) if abs(value) < 2**53 else value
+            )
+        case str():
+            forms = [unicodedata.normalize(form, value) for form in ("NFC", "NFD", "NFKC")]
+            return st.sampled_from([value, f"{value} ", f'"{value}"', value.upper(), [value], *forms])
+        case _:
+            return st.sampled_from([value, str(value), [value], None, "", [], {}])
+
+
+@given(plain.flatmap(lambda value: st.tuples(st.just(value), nearly(value))))
+def test_values_that_differ_but_a_little_share_no_text(pair: tuple[Any, Any]) -> None:
+    one, other = pair
+    # A list of pairs becomes one of lists, as in JSON.
+    one, other = json.loads(json.dumps(one)), json.loads(json.dumps(other))
+    assert (canonical_json(one) == canonical_json(other)) == (exactly(one) == exactly(other))
+    keys = [Key("reply", "shop", value, "v1") for value in (one, other)]
+    assert (keys[0].digest == keys[1].digest) == (exactly(one) == exactly(other))
+
+
+surrogates = st.text(st.sampled_from("a\ud83d\ude00\U0001f600\udfff"), max_size=4)
+
+
+@given(surrogates, surrogates)
+@example("\ud83d\ude00", "\U0001f600")
+def test_texts_share_a_key_only_if_they_are_the_same_in_utf_16(one: str, other: str) -> None:
+    """JSON knows no difference between a character and the two halves it is written by."""
+    is_same = one.encode("utf-16", "surrogatepass") == other.encode("utf-16", "surrogatepass")
+    assert (canonical_json(one) == canonical_json(other)) == is_same
 
 
 @given(plain)
@@ -124,13 +173,22 @@ def test_each_part_of_a_key_makes_it_another() -> None:
 
 def test_the_name_tells_level_and_collection() -> None:
     key = Key("reply", "shop", {"q": "fee"}, "v1")
-    assert key.name == f"reply:shop:{key.digest}"
+    assert key.name == f"reply:shop:{{{key.digest}}}"
     assert key.digest.startswith(key.entry_id)
+
+
+@given(st.sampled_from(["reply", "intent"]), st.sampled_from(["shop", "bank"]), plain)
+def test_an_entry_and_its_lease_lie_together_in_a_cluster(level: str, collection: str, value: Any) -> None:
+    """A cluster places a name by what stands in its first braces."""
+    key = Key(level, collection, value, "v1")
+    placed = {name[name.index("{") + 1 : name.index("}")] for name in (key.name, key.lease_name)}
+    assert placed == {key.digest}
+    assert key.lease_name != key.name
 
 
 def test_keys_are_the_same_in_every_process() -> None:
     inputs: Mapping[str, object] = {"question": "what's the fee", "history": [["user", "héllo"]]}
-    assert Key("reply", "policies", inputs, "v1").digest == "93c50df56ab0d930c55ef3132ce5092a"
+    assert Key("reply", "policies", inputs, "v1").digest == "5cff116f52b40703be4a74887714072a"
 
 
 @given(any_text)
@@ -154,6 +212,18 @@ def test_forms_case_and_spaces_do_not_matter(text: str) -> None:
     assert normalise_message(text.replace(" ", " \t\u00a0 ")) == expected
     assert expected == expected.strip()
     assert "  " not in expected
+
+
+@given(st.text(min_size=1, max_size=20), forms, st.sampled_from(["", " ", "?", "!? "]))
+def test_one_question_has_one_key_however_it_is_typed(
+    text: str, form: Literal["NFC", "NFD"], edge: str
+) -> None:
+    typed = unicodedata.normalize(form, text)
+    keys = {
+        Key("reply", "shop", {"message": normalise_message(one), "n": 1}, "v1").digest
+        for one in (text, typed, f"{edge}{text}{edge}" if text[0].isalpha() else text)
+    } | {Key("reply", "shop", {"n": 1, "message": normalise_message(text)}, "v1").digest}
+    assert len(keys) == 1
 
 
 @pytest.mark.parametrize(

@@ -5,17 +5,21 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from cachemgmt.engine.memory_store import PER_ITEM_BYTES, MemoryStore
+from cachemgmt.engine.store import Page
 from tests.engine.fakes import FakeTime
-from tests.engine.store_contract import InfoContract, StoreContract
+from tests.engine.lease_contract import LEASE, MINE, NAME, THEIRS
+from tests.engine.store_contract import InfoContract, NumberContract, RemovalContract, StoreContract
 
 VALUE = b"v" * 99
 ITEM_BYTES = PER_ITEM_BYTES + 100  # with a name of one letter
 
 
-class TestMemoryStore(StoreContract, InfoContract):
+class TestMemoryStore(StoreContract, NumberContract, RemovalContract, InfoContract):
+    is_exact = True
+
     @pytest.fixture
     def store(self) -> MemoryStore:
-        return MemoryStore(now=FakeTime())
+        return MemoryStore()
 
 
 @pytest.fixture
@@ -135,3 +139,47 @@ def test_the_bytes_add_up_under_many_threads(time: FakeTime) -> None:
     assert used_bytes(store) == expected <= 20 * ITEM_BYTES
     store.clear_all()
     assert used_bytes(store) == 0
+
+
+def test_a_lease_lasts_as_long_as_was_said(small: MemoryStore, time: FakeTime) -> None:
+    small.take_lease(LEASE, THEIRS, 5, reading=[])
+    time.advance(4)
+    assert small.renew_lease(LEASE, THEIRS, 5, or_take=False)
+    time.advance(4.99)
+    assert small.take_lease(LEASE, MINE, 5, reading=[])[0] == THEIRS
+    time.advance(0.01)
+    assert not small.renew_lease(LEASE, THEIRS, 5, or_take=False)
+    assert small.take_lease(LEASE, MINE, 5, reading=[])[0] is None
+
+
+def test_a_lease_that_ran_out_keeps_nothing(small: MemoryStore, time: FakeTime) -> None:
+    small.take_lease(LEASE, MINE, 5, reading=[])
+    time.advance(5)
+    assert not small.set_leased(NAME, VALUE, 60, lease=LEASE, token=MINE)
+    assert small.get(NAME) is None
+
+
+def test_a_note_lasts_as_long_as_was_said(small: MemoryStore, time: FakeTime) -> None:
+    small.take_lease(LEASE, MINE, 5, reading=[])
+    small.end_lease(LEASE, MINE, note=b"~", note_ttl_s=2)
+    time.advance(1.99)
+    assert small.get(LEASE) == b"~"
+    time.advance(0.01)
+    assert small.get(LEASE) is None
+
+
+def test_what_has_run_out_is_on_no_page_and_is_not_removed(small: MemoryStore, time: FakeTime) -> None:
+    small.set("a", VALUE, 10)
+    small.set("b", VALUE, 20)
+    time.advance(10)
+    assert small.scan() == Page(("b",), "")
+    assert small.remove({"a": VALUE}) == 0
+
+
+def test_looking_through_the_pages_is_no_use_of_what_they_name(small: MemoryStore) -> None:
+    for name in "abc":
+        small.set(name, VALUE, 60)
+    small.scan("", count=1)
+    small.remove({"a": b"another"})
+    small.set("d", VALUE, 60)
+    assert sorted(small.names()) == ["b", "c", "d"]

@@ -8,9 +8,13 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from cachemgmt.engine.errors import StoreError, StoreRefused, StoreUnavailable
+from cachemgmt.engine.errors import StoreBusy, StoreError, StoreRefused, StoreUnavailable
 from cachemgmt.engine.redis_store import CHUNK, RedisStore
-from tests.engine.store_contract import InfoContract, RedisContract
+from tests.engine.busy import until
+from tests.engine.lease_contract import LEASE, MINE, NAME
+from tests.engine.redis_contract import RedisContract
+from tests.engine.store_contract import PATIENT, InfoContract, RemovalContract
+from tests.fakes.redis_proxy import RedisProxy
 from tests.fakes.redis_server import RedisServer, free_port
 
 StartRedis = Callable[..., RedisServer]
@@ -21,28 +25,41 @@ CALLS: dict[str, Callable[[RedisStore], object]] = {
     "set": lambda store: store.set("a", b"v", 60),
     "exists": lambda store: store.exists("a"),
     "delete": lambda store: store.delete(["a"]),
+    "remove": lambda store: store.remove({"a": b"v"}),
     "names": lambda store: list(store.names()),
     "clear_all": lambda store: store.clear_all(),
+    "scan": lambda store: store.scan(),
+    "take_lease": lambda store: store.take_lease(LEASE, MINE, 5, reading=["a"]),
+    "renew_lease": lambda store: store.renew_lease(LEASE, MINE, 5, or_take=True),
+    "end_lease": lambda store: store.end_lease(LEASE, MINE),
+    "set_leased": lambda store: store.set_leased(NAME, b"v", 60, lease=LEASE, token=MINE),
     "raise_number": lambda store: store.raise_number("clock", 1),
     "get_info": lambda store: store.get_info(),
 }
 each_call = pytest.mark.parametrize("call", CALLS.values(), ids=list(CALLS))
 
 
-class TestRedisStore(RedisContract, InfoContract):
+class TestRedisStore(RedisContract, RemovalContract, InfoContract):
     @pytest.fixture
-    def client(self, redis_client: Redis) -> Redis:
-        return redis_client
+    def client(self, redis_server: RedisServer, redis_client: Redis) -> Iterator[Redis]:
+        client = redis_server.client(**PATIENT)
+        yield client
+        client.connection_pool.disconnect()
 
     @pytest.fixture
-    def store(self, redis_client: Redis) -> RedisStore:
-        return RedisStore(lambda: redis_client)
+    def store(self, client: Redis) -> RedisStore:
+        return RedisStore(lambda: client)
 
     def test_info_names_version_and_memory(self, store: RedisStore) -> None:
         info = store.get_info()
         assert str(info["server_version"]) >= "6.2"
         assert info["max_bytes"] is None
         assert info["evicted"] == 0
+
+    @pytest.mark.parametrize("cursor", ["abc", "-1", "1.0", "１", "0x1", str(2**64)])
+    def test_only_a_number_that_redis_could_give_is_a_cursor(self, store: RedisStore, cursor: str) -> None:
+        with pytest.raises(ValueError, match="not a cursor"):
+            store.scan(cursor)
 
 
 @pytest.fixture
@@ -90,7 +107,7 @@ def test_a_killed_server_is_an_unavailable_store(start_redis: StartRedis, connec
 def test_a_frozen_server_costs_no_more_than_the_timeouts(start_redis: StartRedis, connect: Connect) -> None:
     server = start_redis()
     store = connect(server)
-    store.set("a", b"v", 60)
+    store.set("before", b"v", 60)
     server.freeze()
     for name, call in CALLS.items():
         started = time.monotonic()
@@ -98,8 +115,44 @@ def test_a_frozen_server_costs_no_more_than_the_timeouts(start_redis: StartRedis
             call(store)
         assert time.monotonic() - started < 0.6, name  # connect 0.1 s, command 0.15 s, a busy machine
     assert store.health_check()["is_healthy"] is False
-    server.thaw()
+
+
+@pytest.fixture
+def thawed(start_redis: StartRedis, connect: Connect) -> Callable[..., RedisStore]:
+    """Give up on a call while the server is frozen, and let the server carry it out late."""
+
+    def give_up_on(
+        call: Callable[[RedisStore], object], *, before: Callable[[RedisStore], object]
+    ) -> RedisStore:
+        server = start_redis()
+        store = connect(server)
+        before(store)
+        server.freeze()
+        with pytest.raises(StoreUnavailable):
+            call(store)
+        server.thaw()
+        return store
+
+    return give_up_on
+
+
+def test_what_was_set_before_a_freeze_is_there_after_it(thawed: Callable[..., RedisStore]) -> None:
+    store = thawed(CALLS["get"], before=CALLS["set"])
     assert store.get("a") == b"v"
+
+
+def test_a_lease_that_was_given_up_on_may_be_given_late(thawed: Callable[..., RedisStore]) -> None:
+    """Its token tells whoever asked that it is his own."""
+    store = thawed(CALLS["take_lease"], before=CALLS["get"])
+    until(lambda: store.get(LEASE) == MINE)
+    assert store.take_lease(LEASE, b"another's", 5, reading=[])[0] == MINE
+    assert store.take_lease(LEASE, MINE, 5, reading=[])[0] == MINE
+    assert store.set_leased(NAME, b"made", 60, lease=LEASE, token=MINE)
+
+
+def test_a_removal_that_was_given_up_on_may_be_carried_out_late(thawed: Callable[..., RedisStore]) -> None:
+    store = thawed(CALLS["delete"], before=CALLS["set"])
+    until(lambda: store.get("a") is None)
 
 
 def test_a_late_reply_is_not_taken_for_the_next_one(start_redis: StartRedis, connect: Connect) -> None:
@@ -157,14 +210,6 @@ def test_a_read_only_server_refuses_writes(start_redis: StartRedis, connect: Con
         store.set("a", b"v", 60)
 
 
-def test_another_type_under_our_name_is_refused_or_absent(redis_client: Redis) -> None:
-    redis_client.lpush("tria:clock", "x")
-    store = RedisStore(lambda: redis_client)
-    assert store.get("clock") is None
-    with pytest.raises(StoreRefused):
-        store.raise_number("clock", 1)
-
-
 def test_more_threads_than_connections_wait_for_their_turn(
     redis_server: RedisServer, connect: Connect, redis_client: Redis
 ) -> None:
@@ -176,14 +221,14 @@ def test_more_threads_than_connections_wait_for_their_turn(
 
 
 @each_call
-def test_a_pool_that_stays_exhausted_refuses(
+def test_a_pool_that_stays_exhausted_is_a_busy_store(
     call: Callable[[RedisStore], object], redis_server: RedisServer
 ) -> None:
     client = redis_server.client(max_connections=1)
     held = client.connection_pool.get_connection()
     store = RedisStore(lambda: client)
     try:
-        with pytest.raises(StoreRefused):
+        with pytest.raises(StoreBusy):
             call(store)
     finally:
         client.connection_pool.release(held)
@@ -207,3 +252,35 @@ def test_clearing_works_through_a_large_database(redis_client: Redis) -> None:
         pipeline.execute()
     assert RedisStore(lambda: redis_client).clear_all("n:*") == 2 * CHUNK
     assert redis_client.dbsize() == 3000
+
+
+ONE_ROUND_TRIP: dict[str, Callable[[RedisStore], object]] = {
+    "get": lambda store: store.get("a"),
+    "get_many": lambda store: store.get_many([f"n:{number}" for number in range(20)]),
+    "set": CALLS["set"],
+    "remove": lambda store: store.remove({f"n:{number}": b"v" for number in range(20)}),
+    "scan": CALLS["scan"],
+    "take_lease": lambda store: store.take_lease(LEASE, MINE, 5, reading=["a", "b", "clock"]),
+    "renew_lease": CALLS["renew_lease"],
+    "end_lease": CALLS["end_lease"],
+    "set_leased": CALLS["set_leased"],
+    "raise_number": CALLS["raise_number"],
+    "spare": lambda store: store.spare("a"),
+}
+
+
+@pytest.mark.parametrize("name", ONE_ROUND_TRIP)
+def test_what_a_request_needs_is_one_round_trip(redis_proxy: RedisProxy, name: str) -> None:
+    client = redis_proxy.client(**PATIENT)
+    store = RedisStore(lambda: client)
+    store.get("a")
+    redis_proxy.reset_round_trips()
+    ONE_ROUND_TRIP[name](store.session())
+    assert redis_proxy.round_trips == (0 if name == "spare" else 1)
+    client.connection_pool.disconnect()
+
+
+def test_the_names_are_read_after_the_lease_was_taken(redis_client: Redis) -> None:
+    """Else whoever finds it free might miss what its last holder has just left."""
+    store = RedisStore(lambda: redis_client)
+    assert store.take_lease(LEASE, MINE, 5, reading=[LEASE]) == (None, [MINE])

@@ -7,7 +7,7 @@ import pytest
 from redis import Redis
 
 from cachemgmt.engine.redis_store import RedisStore
-from tests.engine.store_contract import RedisContract
+from tests.engine.redis_contract import RedisContract
 
 
 class TestRedisStoreOverFakeredis(RedisContract):

@@ -1,14 +1,15 @@
 """A whole pipeline for tests: real provider over real HTTP, real engine, a clock that stands still."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from cachemgmt.api import Cache, Directives, MemoryStore, Store
+from cachemgmt.api import Bulkhead, Cache, Directives, Filler, MemoryStore, Store
 from cachemgmt.engine.clock import Knowledge
 from chat.knowledge.embedders import Embedder, chosen_embedder
+from chat.failures import ProviderFailures
 from chat.pipeline import Pipeline
 from chat.providers.base import Provider
 from chat.report import Reporter
@@ -60,6 +61,10 @@ class KnownPolicies:
         """Return what the test set."""
         return self.now
 
+    def is_current(self, told: int | None) -> bool:
+        """Return that nothing else is to be known."""
+        return True
+
     def learn(self, **changes: Any) -> None:
         """Know something new, with a higher clock."""
         self.now = replace(self.now, clock=self.now.clock + 1, **changes)
@@ -99,8 +104,21 @@ class Kitchen:
         self.store = store or MemoryStore(now=self.clock)
         self.index = MemoryIndex(embedder)
         self.engine = Cache(store=self.store, source=self.policies, now=self.clock)
+        self.bulkhead = Bulkhead(slots=8, most_admitted=64, warming_slots=2, queue_s=30)
+        self.background: list[Callable[[], None]] = []
+        """What was left to be done in the background; nobody does it but the test."""
+        self.filler = Filler(
+            self.engine,
+            failures=ProviderFailures(),
+            monotonic=self.clock,
+            sleep=self.clock.advance,
+            in_background=self.background.append,
+        )
         self.cache = ChatResponseCache(
-            engine=self.engine, versions=stage_versions(provider, embedder.id), collection=COLLECTION
+            engine=self.engine,
+            filler=self.filler,
+            versions=stage_versions(provider, embedder.id),
+            collection=COLLECTION,
         )
         self.pipeline = Pipeline(
             provider=provider,
@@ -108,6 +126,7 @@ class Kitchen:
             cache=self.cache,
             reporter=Reporter(self.engine.age_and_ttl_s),
             known=self.policies.known,
+            bulkhead=self.bulkhead,
         )
 
     def ask(

@@ -82,13 +82,21 @@ class Drip:
 
 @dataclass(frozen=True)
 class Hold:
-    """Answer rightly once `until` is set; `reached` says that the call has come in."""
+    """Answer once `until` is set, rightly or what `then` says; `reached` says that the call has come in."""
 
     until: threading.Event = field(default_factory=threading.Event)
     reached: threading.Event = field(default_factory=threading.Event)
+    then: Say | None = None
 
 
-Action = Fail | Say | Fenced | Body | Disconnect | Hang | Drip | Hold
+@dataclass(frozen=True)
+class Slow:
+    """Answer rightly, but only after so many seconds."""
+
+    seconds: float
+
+
+Action = Fail | Say | Fenced | Body | Disconnect | Hang | Drip | Hold | Slow
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -31,6 +31,7 @@ from tests.fakes.llm_script import (
     Rate,
     Say,
     ServedCall,
+    Slow,
 )
 
 API_KEY = "sk-fake-0123456789abcdef"
@@ -85,6 +86,16 @@ class LlmServer:
             self._moods.pop(stage, None)
             if action is not None:
                 self._moods[stage] = action
+
+    def reset(self) -> None:
+        """Forget the calls so far and what was scripted, and let go of the calls that are held."""
+        with self._lock:
+            held, self._held = self._held, []
+            self._scripts.clear()
+            self._moods.clear()
+            self.calls.clear()
+        for hold in held:
+            hold.until.set()
 
     def calls_of(self, stage: str) -> list[ServedCall]:
         """Return the recorded calls of a stage in the order in which they were answered."""
@@ -185,6 +196,9 @@ class _Handler(BaseHTTPRequestHandler):
                     self.wfile.write(b" ")
             case Hold():
                 llm.hold(action)
+                self.send_answer(action.then, stage, request)
+            case Slow():
+                llm.stopped.wait(action.seconds)
                 self.send_answer(None, stage, request)
             case _:
                 self.send_answer(action, stage, request)

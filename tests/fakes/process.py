@@ -4,20 +4,27 @@ from collections.abc import Iterator
 
 import pytest
 
-from cachemgmt import ledger, snapshot, warming
-from cachemgmt.assembly import cache_engine
+from cachemgmt import assembly, ledger, snapshot, warming
+
+MADE_ONCE = (assembly.cache_engine, assembly.filler, assembly.bulkhead, assembly.breaker)
 
 
 @pytest.fixture(autouse=True)
 def fresh_process() -> Iterator[None]:
     """Nothing known, nothing stored, nothing counted: as a process that has just started."""
     registered = list(warming._registered)
-    cache_engine.cache_clear()
+    failures = list(assembly._failures)
+    forget()
+    yield
+    warming._registered[:] = registered
+    assembly._failures[:] = failures
+    forget()
+
+
+def forget() -> None:
+    """Forget all that was learnt since the start. What Django's apps registered then stays."""
+    for made_once in MADE_ONCE:
+        made_once.cache_clear()
     snapshot.snapshot().forget()
     ledger._sums.clear()
     ledger._unbooked.clear()
-    yield
-    warming._registered[:] = registered
-    cache_engine.cache_clear()
-    snapshot.snapshot().forget()
-    ledger._sums.clear()

@@ -7,16 +7,24 @@ import signal
 import socket
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from redis import BlockingConnectionPool, Redis
-from redis.exceptions import RedisError
+from redis.exceptions import OutOfMemoryError, RedisError
+
+pytest_plugins = ["tests.fakes.redis_proxy"]  # whoever has this module's fixtures has that one's
 
 START_WITHIN_S = 10.0
 HOST = "127.0.0.1"
+
+OVERFULL_BYTES = 512 * 1024
+"""What a full server holds above its limit: the buffers of closed connections do not make it room."""
 
 
 class RedisServer:
@@ -29,17 +37,22 @@ class RedisServer:
         self._executable = executable
         self._folder = folder
         self._options = options
+        self._dump = folder / "dump.rdb"
+        self._saved = folder / "saved.rdb"
         self._process: subprocess.Popen[bytes] | None = None
         self.password = password
         self.port = 0
 
     @property
     def url(self) -> str:
-        secret = f":{self.password}@" if self.password else ""
-        return f"redis://{secret}{HOST}:{self.port}/0"
+        return url_of(self.port, self.password)
 
     def start(self) -> None:
-        """Start it and wait until it answers. Raises RuntimeError when it does not within 10 s."""
+        """Start it empty and wait until it answers. Raises RuntimeError when it does not within 10 s."""
+        self._dump.unlink(missing_ok=True)  # a replica or a save left it, and Redis would load it
+        self._start()
+
+    def _start(self) -> None:
         deadline = time.monotonic() + START_WITHIN_S
         is_restart = self.port != 0
         while time.monotonic() < deadline:
@@ -106,20 +119,118 @@ class RedisServer:
         self._process.send_signal(what)
         return self._process.pid
 
+    def replicate(self, of: "RedisServer") -> None:
+        """Become a read-only replica of `of`, and wait until this one holds all that `of` holds now."""
+        with self._operator() as own, of._operator() as primary:
+            primary.config_set("repl-diskless-sync", "no")  # else it first waits 5 s for further replicas
+            own.config_set("masterauth", of.password or "")
+            own.replicaof(HOST, str(of.port))
+            aim = primary.info("replication")["master_repl_offset"]
+            deadline = time.monotonic() + START_WITHIN_S
+            while not _has_reached(aim, own.info("replication")):
+                assert self._process is not None, "the server is not running"
+                assert time.monotonic() < deadline, f"not in sync: see {self._folder / 'log'}"
+                self._let_it_work(self._process)
+
+    def promote(self) -> None:
+        """End being a replica: keep what it holds, and take writes."""
+        with self._operator() as own:
+            own.replicaof("NO", "ONE")
+
+    def save_rdb(self) -> None:
+        """Keep what it holds now for `restart_from_rdb`."""
+        with self._operator() as own:
+            own.save()
+        self._dump.replace(self._saved)
+
+    def restart_from_rdb(self) -> None:
+        """Let it crash, and start it with what the last `save_rdb` kept."""
+        self.kill()
+        shutil.copy(self._saved, self._dump)
+        self._start()
+
+    def set_maxmemory(self, limit_bytes: int, policy: str) -> None:
+        """Change its limit (0 is none), and what it does there: "noeviction", "allkeys-lru", and so on."""
+        with self._operator() as own:
+            own.config_set("maxmemory-policy", policy)
+            own.config_set("maxmemory", limit_bytes)
+
+    def fill_up(self) -> None:
+        """Write keys of another application ("foreign:…") until its limit refuses every further write."""
+        with self._operator() as own:
+            config = cast("dict[str, str]", own.config_get("maxmemory*"))
+            limit_bytes = int(config["maxmemory"])
+            assert limit_bytes > 0, "this server has no limit"
+            assert config["maxmemory-policy"] == "noeviction", "this server never gets full"
+            own.config_set("maxmemory", limit_bytes + OVERFULL_BYTES)
+            with suppress(OutOfMemoryError):
+                for number in count():
+                    own.set(f"foreign:{number}", b"x" * 16_000)
+            own.config_set("maxmemory", limit_bytes)
+
+    def make_room(self) -> None:
+        """Remove what `fill_up` wrote."""
+        with self._operator() as own:
+            own.delete(*own.scan_iter("foreign:*", count=1000))
+
+    @contextmanager
+    def counted(self) -> Iterator[Counter[str]]:
+        """Count the commands sent meanwhile, by their names in lower case: read it after the block.
+
+        Refused ones count, and so do those that a script calls, and those of every other client.
+        """
+        counts: Counter[str] = Counter()
+        with self._operator() as own:
+            before = _calls(own)
+            yield counts
+            counts.update(_calls(own) - before - Counter(["info"]))  # the look at `before` itself
+
+    @contextmanager
+    def _operator(self) -> Iterator[Redis]:
+        """A client that is as patient as slow commands need."""
+        client = self.client(socket_timeout=START_WITHIN_S)
+        try:
+            yield client
+        finally:
+            client.connection_pool.disconnect()
+
     def client(self, **options: Any) -> Redis:
-        """Return a client with the timeouts that the cache uses, and no retries. `options` go to its pool."""
-        pool = BlockingConnectionPool.from_url(
-            self.url,
-            **{
-                "max_connections": 50,
-                "timeout": 0.15,
-                "socket_connect_timeout": 0.1,
-                "socket_timeout": 0.15,
-                "retry": None,
-                **options,
-            },
-        )
-        return Redis(connection_pool=pool)
+        """Return a client with the cache's own settings. `options` go to its pool."""
+        return client_of(self.url, **options)
+
+
+def url_of(port: int, password: str | None) -> str:
+    """Return the address of a Redis on loopback."""
+    secret = f":{password}@" if password else ""
+    return f"redis://{secret}{HOST}:{port}/0"
+
+
+def client_of(url: str, **options: Any) -> Redis:
+    """Return a client with the cache's own settings: short timeouts, no retries, and connections that cost no
+    round trip of their own. `options` go to its pool."""
+    settings = {
+        "max_connections": 50,
+        "timeout": 0.15,
+        "socket_connect_timeout": 0.1,
+        "socket_timeout": 0.15,
+        "retry": None,
+        "protocol": 2,  # 3 begins with HELLO and CLIENT MAINT_NOTIFICATIONS
+        "driver_info": None,  # else CLIENT SETINFO, twice
+    }
+    return Redis(connection_pool=BlockingConnectionPool.from_url(url, **settings | options))
+
+
+def _has_reached(offset: int, state: dict[str, Any]) -> bool:
+    return bool(state["master_link_status"] == "up" and state["slave_repl_offset"] >= offset)
+
+
+def _calls(client: Redis) -> Counter[str]:
+    return Counter(
+        {
+            name.removeprefix("cmdstat_"): command["calls"] + command["rejected_calls"]
+            for name, command in client.info("commandstats").items()
+        }
+    )
 
 
 def free_port() -> int:

@@ -1,27 +1,33 @@
-"""`manage.py cache_info`: what the cache is, knows and did."""
+"""`manage.py cache_info`: what the cache is, knows and did, or one of its entries."""
 
 import json
 from argparse import ArgumentParser
+from dataclasses import asdict
 from typing import Any
 
 from django.conf import settings
+from django.core.management import CommandError
 from django.core.management.base import BaseCommand
 
 from cachemgmt.assembly import cache_engine
-from cachemgmt.engine.errors import StoreError
+from cachemgmt.engine.errors import SourceUnavailable, StoreError
 from cachemgmt.flushing import can_see_entries
-from cachemgmt.metrics import metrics
+from cachemgmt.inspecting import inspector
+from cachemgmt.metrics import metrics, plain
 from cachemgmt.snapshot import snapshot
 
 
 class Command(BaseCommand):
-    help = "Show the cache's store, rules, clock and the last 24 hours."
+    help = "Show the cache's store, rules, clock and the last 24 hours, or one entry."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument(
+            "--entry", metavar="ID", help="show this entry, by its id or its name in the store"
+        )
         parser.add_argument("--json", action="store_true")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        info = self._info()
+        info = self._info() if options["entry"] is None else self._entry(options["entry"])
         if options["json"]:
             self.stdout.write(json.dumps(info))
             return
@@ -40,9 +46,31 @@ class Command(BaseCommand):
             )
         return str(detail)
 
+    def _entry(self, name_or_id: str) -> dict[str, Any]:
+        try:
+            found = inspector().get(name_or_id)
+        except ValueError as error:
+            raise CommandError(f"--entry: {error}") from None
+        if found.entry is None:
+            raise CommandError(f"--entry: {name_or_id} is not stored. {found.problem}".strip())
+        cost = found.entry.cost_usd
+        return {
+            **asdict(found.entry),
+            "cost_usd": None if cost is None else plain(cost),
+            "value": found.value,
+            **({"problem": found.problem} if found.problem else {}),
+        }
+
     def _info(self) -> dict[str, Any]:
-        snapshot().catch_up()
+        try:
+            snapshot().catch_up()
+        except SourceUnavailable as error:
+            raise CommandError(str(error)) from None
         known = snapshot().known()
+        rules = {
+            f"{level}{f'/{intent}' if intent else ''}": rule
+            for (level, intent), rule in sorted(known.rules.items())
+        }
         store = cache_engine().store
         try:
             facts = (
@@ -60,10 +88,9 @@ class Command(BaseCommand):
             "switched_on": known.is_on,
             "clock": known.clock,
             "store": {**facts, "health": dict(store.health_check())},
-            "ttl_s": {
-                f"{level}{f'/{intent}' if intent else ''}": rule.ttl_s if rule.is_enabled else "off"
-                for (level, intent), rule in sorted(known.rules.items())
-            },
+            "ttl_s": {name: rule.ttl_s if rule.is_enabled else "off" for name, rule in rules.items()},
+            "stale_while_revalidate_s": {name: rule.stale_while_revalidate_s for name, rule in rules.items()},
+            "stale_if_error_s": {name: rule.stale_if_error_s for name, rule in rules.items()},
             "revisions": dict(known.revisions),
             "last_24_hours": metrics(),
         }

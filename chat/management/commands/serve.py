@@ -18,10 +18,6 @@ from django.core.management.base import BaseCommand
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
-BLOCKING_THREADS = 512
-"""Threads a worker may have: a question that waits for a language model holds one for seconds."""
-
-
 WORKERS_KILL_TIMEOUT_S = 5
 """For how long a worker may finish what it is at before it is killed."""
 
@@ -151,8 +147,8 @@ class Command(BaseCommand):
             port=port,
             interface=Interfaces.WSGI,
             workers=settings.WEB_WORKERS,
-            blocking_threads=BLOCKING_THREADS,
-            backpressure=BLOCKING_THREADS,
+            blocking_threads=settings.WEB_THREADS,
+            backpressure=settings.WEB_THREADS,
             websockets=False,
             log_level=LogLevels.error,
             respawn_failed_workers=True,

@@ -1,5 +1,6 @@
 """People who log in to the admin, and stored results for them to act on."""
 
+import time
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
@@ -58,6 +59,8 @@ def store() -> Store:
         collection: str = "sample",
         intent: str = "refund_policy",
         document: str = "refunds",
+        tags: tuple[str, ...] = (),
+        age_s: float = 0.0,
     ) -> Key:
         key = Key(level, collection, {"message": question}, "v1")
         made = Made(
@@ -65,7 +68,8 @@ def store() -> Store:
             cost_usd=Decimal("0.06"),
             question=question,
             keep_under=key,
-            tags=(f"intent:{intent}", f"doc:{document}"),
+            tags=(f"intent:{intent}", f"doc:{document}", *tags),
+            made_at=time.time() - age_s,
         )
         _, is_stored = cache_engine().keep(key, made, Visit(Directives()))
         assert is_stored

@@ -1,0 +1,123 @@
+"""The expiring right to fill, and who keeps it alive.
+
+After Facebook's leases (Nishtala et al., Scaling Memcache at Facebook, NSDI 2013): a token that the store
+gives to one of those who miss, and without which nothing is stored. Here it is renewed while its holder
+lives, so that a dead one blocks others for seconds, and never past the fill's deadline, so that a hung one
+does not block them for ever.
+"""
+
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from threading import Event, Lock, Thread
+
+from cachemgmt.engine.errors import StoreError
+from cachemgmt.engine.store import Store
+
+LEASE_S = 5.0
+RENEWALS = 3
+"""How often a lease is renewed in the time it lasts: one lost renewal does not lose it."""
+
+NOTE_S = 2.0
+"""For how long those who come too late are told what became of a fill that left nothing to share."""
+
+FAILED = b"!"
+"""What a note begins with that tells of a provider's failure. No token does."""
+
+UNSHARED = b"~"
+"""The note that a fill's result was not for sharing: everybody fills for himself."""
+
+
+def new_token() -> bytes:
+    """Return a token that no other fill has."""
+    return secrets.token_hex(8).encode()
+
+
+@dataclass(slots=True, eq=False)
+class Lease:
+    """One fill's right. Times are monotonic seconds. `is_over` once it was given back, or somebody else may
+    have it; `is_lost` in the latter case."""
+
+    name: str
+    token: bytes
+    deadline: float
+    renewed_at: float
+    is_over: bool = False
+    is_lost: bool = False
+    renewing: Lock = field(default_factory=Lock)
+
+    def ttl_s(self, now: float) -> float:
+        """Return how long it may be taken for now: no longer than to the fill's deadline."""
+        return min(LEASE_S, self.deadline - now)
+
+
+@dataclass(slots=True, eq=False)
+class Heartbeat:
+    """Renews all leases of a process that are held. One thread, which runs while there are any."""
+
+    store: Store
+    monotonic: Callable[[], float] = time.monotonic
+    is_threaded: bool = True
+    """False: nobody calls `beat` but the owner. For tests on a time of their own."""
+    _held: set[Lease] = field(default_factory=set)
+    _lock: Lock = field(default_factory=Lock)
+    _is_running: bool = False
+    _tick: Event = field(default_factory=Event)
+
+    @contextmanager
+    def keeping(self, lease: Lease) -> Iterator[Lease]:
+        """Keep the lease alive while inside, up to its deadline."""
+        with self._lock:
+            self._held.add(lease)
+            starts = self.is_threaded and not self._is_running
+            self._is_running = self._is_running or starts
+        if starts:
+            Thread(target=self._run, name="tria-heartbeat", daemon=True).start()
+        try:
+            yield lease
+        finally:
+            with self._lock:
+                self._held.discard(lease)
+            with lease.renewing:  # a renewal that came after its giving back would bring it to life again
+                lease.is_over = True
+
+    def _run(self) -> None:
+        while True:
+            self._tick.wait(LEASE_S / RENEWALS)
+            with self._lock:
+                if not self._held:
+                    self._is_running = False
+                    return
+            self.beat()
+
+    def beat(self) -> None:
+        """Renew every lease that is held. A store that fails is tried again at the next beat."""
+        with self._lock:
+            held = list(self._held)
+        for lease in held:
+            with lease.renewing:
+                self._renew(lease)
+
+    def recover(self, lease: Lease) -> bool:
+        """Return whether a lease that is gone is held again: the store forgot it since the last beat, and
+        nobody else has it. Raises StoreError."""
+        now = self.monotonic()
+        return not lease.is_lost and lease.ttl_s(now) > 0 and self._holds(lease, now)
+
+    def _renew(self, lease: Lease) -> None:
+        now = self.monotonic()
+        if lease.is_over or lease.ttl_s(now) <= 0:
+            return  # past its deadline it ends by itself, and whoever waits takes over
+        try:
+            is_held = self._holds(lease, now)
+        except StoreError:
+            return
+        lease.renewed_at = now
+        lease.is_over = lease.is_lost = not is_held
+
+    def _holds(self, lease: Lease, now: float) -> bool:
+        # Not yet run out and yet gone: the store has forgotten it, and nobody was given it by right.
+        is_forgotten = now - lease.renewed_at < LEASE_S
+        return self.store.renew_lease(lease.name, lease.token, lease.ttl_s(now), or_take=is_forgotten)
