@@ -34,7 +34,7 @@ class ChatView(APIView):
         directives = read_directives(meta.get("HTTP_CACHE_CONTROL", ""))
         question = read_body(meta.get("CONTENT_TYPE", ""), request.body).question(directives)
         answer = assembly.pipeline().answer(question)
-        # Not DRF's Response: it would be negotiated and rendered by template, which costs more than the look-up.
+        # Not DRF's Response: to negotiate and render it costs more than the look-up.
         headers = cache_headers(answer.cache)
         return HttpResponse(rendered(answer), content_type="application/json", headers=headers)
 

@@ -69,8 +69,8 @@ class Outcome:
 
     `is_storable` says that it might be: a store that fails does not keep waiters from sharing it.
     `is_overtaken`: a flush during the fill concerns it, so that it holds for nobody, its maker included.
-    `is_late`: its filler lost the lease meanwhile. It is told to those who waited for it, and nothing of it is
-    kept: another's stands.
+    `is_late`: its filler lost the lease meanwhile. It is told to those who waited for it, and nothing of it
+    is kept: another's stands.
     """
 
     status: Status

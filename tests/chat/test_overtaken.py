@@ -15,7 +15,8 @@ def during(
     kitchen: Kitchen, stage: str, monkeypatch: pytest.MonkeyPatch, happens: Callable[[], None]
 ) -> None:
     """Let something happen inside the first call of a stage."""
-    provider, calls = kitchen.pipeline.provider, []
+    provider = kitchen.pipeline.provider
+    calls: list[int] = []
     work = getattr(provider, stage)
 
     def first_happens(**inputs: object) -> object:

@@ -13,8 +13,9 @@ TALK = [("user", "Hello"), ("assistant", "Hello! How can I help?")]
 STALE_S = 31 * 60.0
 
 
-def rules(**windows: float) -> dict[tuple[str, str], Rule]:
-    return {(level, ""): Rule(ttl_s=1800, **windows) for level in ("response", "reply")}
+def rules(*, stale_while_revalidate_s: float) -> dict[tuple[str, str], Rule]:
+    rule = Rule(ttl_s=1800, stale_while_revalidate_s=stale_while_revalidate_s)
+    return {(level, ""): rule for level in ("response", "reply")}
 
 
 def run_background(kitchen: Kitchen) -> None:

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import Product
 from tests.e2e.fleet import APPROVED, Fleet, ask, draft, health, running_fleet, wait_until
 from tests.e2e.traffic import Noted, Traffic
 from tests.fakes.llm_script import Say

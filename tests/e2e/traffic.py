@@ -1,5 +1,6 @@
 """A steady mix of questions to several products, and what came of each."""
 
+import contextlib
 import json
 import time
 from collections.abc import Sequence
@@ -75,15 +76,11 @@ class Traffic:
             number += 1
             asked_at = time.monotonic()
             reply = None
-            try:
+            with contextlib.suppress(OSError, HTTPException, json.JSONDecodeError):
                 reply = ask(product, question)
-            except (OSError, HTTPException, json.JSONDecodeError):
-                pass
             took_s = time.monotonic() - asked_at
             with self._has_more:
                 self._noted.append(
-                    Noted(
-                        product=product, question=question, asked_at=asked_at, took_s=took_s, reply=reply
-                    )
+                    Noted(product=product, question=question, asked_at=asked_at, took_s=took_s, reply=reply)
                 )
                 self._has_more.notify_all()

@@ -19,7 +19,7 @@ HOLDS_S = 0.3
 
 SAMPLES = 240
 TRIES = 4
-"""A busy machine holds requests up, too: the bound must be met once. What is held by design never meets it."""
+"""A busy machine holds requests up, too: the bound must be met once. What is held by design never does."""
 
 AT_ONCE = 12
 LONGEST_OPEN_S = 15
@@ -77,7 +77,6 @@ def test_no_request_fails_or_is_held_up_and_nothing_is_filled_twice(fault: Fault
         asked += new
         if max(held_s.values()) <= HOLDS_S:
             break
-    print("HELD", fault, {k: round(v * 1000) for k, v in held_s.items()})
     fault.heal(scene)
     assert ask_all(process, asked)[0] == {"hit"}
     assert process.fills == dict.fromkeys(asked, 1)

@@ -8,8 +8,8 @@ import numpy as np
 
 from cachemgmt.api import Bulkhead, Cache, Directives, Filler, MemoryStore, Store
 from cachemgmt.engine.clock import Knowledge
-from chat.knowledge.embedders import Embedder, chosen_embedder
 from chat.failures import ProviderFailures
+from chat.knowledge.embedders import Embedder, chosen_embedder
 from chat.pipeline import Pipeline
 from chat.providers.base import Provider
 from chat.report import Reporter

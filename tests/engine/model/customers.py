@@ -1,4 +1,4 @@
-"""Questions, and the way to their answers: the response in front, the reply behind it, as the pipeline does."""
+"""Questions, and the way to their answers: the response in front, the reply behind it, as in the pipeline."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -30,7 +30,9 @@ def keys_for(level: str, asked: Asked, passages: str = "") -> list[Key]:
     """Return the key that all share, then the customer's own."""
     customers = [None] if asked.customer is None else [None, asked.customer]
     return [
-        Key(level, asked.collection, {"question": asked.question, "passages": passages, "customer": one}, "v1")
+        Key(
+            level, asked.collection, {"question": asked.question, "passages": passages, "customer": one}, "v1"
+        )
         for one in customers
     ]
 
@@ -118,7 +120,9 @@ class Customers:
         keys = keys_for("reply", asked, passages)
         places = self._reference.in_reach(process, asked, keys)
         with process.calling() as call:
-            outcome = process.filler.get_or_fill(keys, lambda: self._fill(process, asked, passages, keys, began_at), visit)
+            outcome = process.filler.get_or_fill(
+                keys, lambda: self._fill(process, asked, passages, keys, began_at), visit
+            )
         if outcome.is_overtaken:
             self._reference.seen["overtaken"] += 1
         elif outcome.status in {"hit", "stale", "collapsed"}:

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from functools import partial
 
 from cachemgmt.engine.clock import Flush, Rule
 from cachemgmt.engine.entry import Entry, decode
@@ -45,7 +46,11 @@ class Asked:
         return f"about-{self.question[-1]}"
 
     def __str__(self) -> str:
-        told = "".join(f" {name}" for name in ("no_cache", "no_store", "only_if_cached") if getattr(self.directives, name))
+        told = "".join(
+            f" {name}"
+            for name in ("no_cache", "no_store", "only_if_cached")
+            if getattr(self.directives, name)
+        )
         age = self.directives.max_age_s
         return f"{self.collection}/{self.question}/{self.customer}{told}" + (f" max-age={age}" if age else "")
 
@@ -112,7 +117,9 @@ def rule_of(decided: Decided, level: str, intent: str) -> Rule:
 
 def is_on(decided: Decided, level: str, intent: str) -> bool:
     """Whether no switch forbids the level, or the intent in it."""
-    return decided.is_on and decided.rules[level, ""].is_enabled and rule_of(decided, level, intent).is_enabled
+    return (
+        decided.is_on and decided.rules[level, ""].is_enabled and rule_of(decided, level, intent).is_enabled
+    )
 
 
 class Reference:
@@ -139,22 +146,29 @@ class Reference:
 
     # what is served -------------------------------------------------------------------------------------
 
-    def judge(self, process: Process, call: Call, asked: Asked, entry: Entry, status: str, *, passages: str = "") -> None:
+    def judge(
+        self, process: Process, call: Call, asked: Asked, entry: Entry, status: str, *, passages: str = ""
+    ) -> None:
         """Judge an answer that was reused."""
         self.seen[f"{entry.level} {status}"] += 1
         fact = self.facts[entry.value["fact"]]
         self._judge_owner(fact, asked, entry, passages)
         level, intent = entry.level, asked.intent
         least = self._least_known(process, call)
-        told = f"{process.name} served fact {fact.number} ({status}) at {call.decided_at:.3f} for {asked}, having to know {least}"
+        told = f"{process.name} served fact {fact.number} ({status}) at {call.decided_at:.3f} for {asked}"
+        told += f", having to know {least}"
         for flush in self.flushes:
             if flush.clock > least:
                 continue
             part = fact.made_of
-            if fact.is_removed(flush, entry.made_at) or (part and part.is_removed(flush, entry.made_at, also_as_part=True)):
+            if fact.is_removed(flush, entry.made_at) or (
+                part and part.is_removed(flush, entry.made_at, also_as_part=True)
+            ):
                 self.blame("flushed", f"{told}, flushed by {flush}")
         states = self._database.since(least)
-        if level == "response" and all(state.revisions[asked.collection] != fact.revision for state in states):
+        if level == "response" and all(
+            state.revisions[asked.collection] != fact.revision for state in states
+        ):
             self.blame("revision", f"{told}, made under {fact.revision}")
         if not any(is_on(state, level, intent) for state in states):
             self.blame("switched off", told)
@@ -190,7 +204,11 @@ class Reference:
         decided a second before. Only where it asked a Redis that nobody could tell, Redis's word counts."""
         second_ago = self._database.clock_at(call.decided_at - SECOND_S - HAIR_S)
         least = max(call.told, second_ago)
-        if call.told_last is not None and call.told_at > call.decided_at - 0.5 and call.told_last < second_ago:
+        if (
+            call.told_last is not None
+            and call.told_at > call.decided_at - 0.5
+            and call.told_last < second_ago
+        ):
             believed = max(call.told, process.heard)
             if believed < second_ago and not self._could_be_told(call, believed + 1):
                 self.seen["excused"] += 1
@@ -215,13 +233,24 @@ class Reference:
         is_database_well = process.database_bad_at < call.began_at - CALM_S
         if is_database_well and not outcome.is_overtaken:
             least = max(call.told, self._database.clock_at(call.decided_at - SECOND_S - HAIR_S))
-            late = [flush for flush in self.flushes if flush.clock <= least and fact.is_removed(flush, entry.made_at)]
+            late = [
+                flush
+                for flush in self.flushes
+                if flush.clock <= least and fact.is_removed(flush, entry.made_at)
+            ]
             if late:
                 self.blame("not told", f"{process.name} made fact {fact.number}, overtaken by {late[0]}")
         self._judge_kept(process, call, asked, outcome, fact, is_database_well=is_database_well)
 
     def _judge_kept(
-        self, process: Process, call: Call, asked: Asked, outcome: Outcome, fact: Fact, *, is_database_well: bool
+        self,
+        process: Process,
+        call: Call,
+        asked: Asked,
+        outcome: Outcome,
+        fact: Fact,
+        *,
+        is_database_well: bool,
     ) -> None:
         since = call.began_at - CALM_S
         states = self._database.since(self._database.clock_at(since))
@@ -237,17 +266,19 @@ class Reference:
 
     # what is lost ---------------------------------------------------------------------------------------
 
-    def in_reach(self, process: Process, asked: Asked, keys: Sequence[Key]) -> list[tuple[Callable[[], bytes | None], bytes, bool]]:
+    def in_reach(
+        self, process: Process, asked: Asked, keys: Sequence[Key]
+    ) -> list[tuple[Callable[[], bytes | None], bytes, bool]]:
         """Return where entries lie that the question must find, as long as they lie there."""
         directives = asked.directives
         if directives.no_cache or directives.no_store or directives.max_age_s is not None:
             return []
-        places = []
+        places: list[tuple[Callable[[], bytes | None], bytes, bool]] = []
         for key in keys:
             for is_memory, read in ((False, self._redis.peek), (True, self._memory_of(process))):
                 raw = read(key.name)
                 if raw is not None:
-                    places.append((lambda read=read, key=key: read(key.name), raw, is_memory))
+                    places.append((partial(read, key.name), raw, is_memory))
         return places
 
     def _memory_of(self, process: Process) -> Callable[[str], bytes | None]:
@@ -273,10 +304,15 @@ class Reference:
                 continue
             if self._is_valid_throughout(raw, keys, asked, call.began_at - CALM_S, now):
                 where = "memory" if is_memory else "Redis"
-                self.blame("lost", f"{process.name} did not find ({reason}) what lies in {where} for {asked}: {raw!r}")
+                self.blame(
+                    "lost",
+                    f"{process.name} did not find ({reason}) what lies in {where} for {asked}: {raw!r}",
+                )
             self.seen["judged loss"] += 1
 
-    def _is_valid_throughout(self, raw: bytes, keys: Sequence[Key], asked: Asked, since: float, until: float) -> bool:
+    def _is_valid_throughout(
+        self, raw: bytes, keys: Sequence[Key], asked: Asked, since: float, until: float
+    ) -> bool:
         try:
             entry = decode(raw)
         except Undecodable:
@@ -287,12 +323,17 @@ class Reference:
         level, intent = entry.level, asked.intent
         for state in self._database.since(self._database.clock_at(since)):
             ttl_s = rule_of(state, level, intent).ttl_s * (1 - JITTER)
-            if not is_on(state, level, intent) or until - entry.made_at > ttl_s - HAIR_S or entry.clock < state.floor:
+            if (
+                not is_on(state, level, intent)
+                or until - entry.made_at > ttl_s - HAIR_S
+                or entry.clock < state.floor
+            ):
                 return False
             if level == "response" and state.revisions[asked.collection] != fact.revision:
                 return False
         return not any(
-            entry.clock < flush.clock and Fact.is_removed(_as_stamped(fact, entry.clock), flush, entry.made_at)
+            entry.clock < flush.clock
+            and Fact.is_removed(_as_stamped(fact, entry.clock), flush, entry.made_at)
             for flush in self.flushes
         )
 
@@ -311,13 +352,19 @@ class Reference:
             began = other.began_at - CALM_S
             # A request that has met a failing Redis asks it no more.
             asked_at = min(other.asked_at, filling.asked_at) - CALM_S
-            trouble_at = max(self._redis.disturbed_at, other.process.redis_bad_at, filling.process.redis_bad_at)
+            trouble_at = max(
+                self._redis.disturbed_at, other.process.redis_bad_at, filling.process.redis_bad_at
+            )
             database_bad_at = max(other.process.database_bad_at, filling.process.database_bad_at)
             # Who cannot read the database may think that it is switched off still.
             since = began if database_bad_at < began else 0.0
             states = self._database.since(self._database.clock_at(since))
-            if trouble_at < min(began, asked_at) and all(is_on(state, "reply", other.asked.intent) for state in states):
-                self.blame("filled twice", f"{filling.process.name} beside {other.process.name}: {filling.key.parts}")
+            if trouble_at < min(began, asked_at) and all(
+                is_on(state, "reply", other.asked.intent) for state in states
+            ):
+                self.blame(
+                    "filled twice", f"{filling.process.name} beside {other.process.name}: {filling.key.parts}"
+                )
         self.fillings.append(filling)
 
     def end(self, filling: Filling) -> None:

@@ -34,8 +34,8 @@ class Owner(Protocol):
 
 @dataclass(slots=True, eq=False)
 class Task:
-    """A thread. It goes on at `wakes_at`, or as soon as `is_over` says so. `decided_at`: when it last came back
-    from where it may have learned something."""
+    """A thread. It goes on at `wakes_at`, or as soon as `is_over` says so. `decided_at`: when it last came
+    back from where it may have learned something."""
 
     owner: Owner
     name: str

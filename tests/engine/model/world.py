@@ -5,8 +5,9 @@ from collections import deque
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from random import Random
+from typing import Literal
 
-from cachemgmt.engine.clock import CLOCK_NAME, Flush, Rule
+from cachemgmt.engine.clock import CLOCK_NAME, Flush, FlushKind, Rule
 from cachemgmt.engine.freshness import Directives
 from tests.engine.model.customers import Customers, Provider, keys_for, passages_of
 from tests.engine.model.database import Decided, SharedDatabase
@@ -46,7 +47,9 @@ class Tale:
         self.events.append((self.schedule.now, self.schedule.steps, event))
 
     def __str__(self) -> str:
-        return "\n".join(f"  {at - 1_700_000_000:9.4f} s  step {step:5d}  {event}" for at, step, event in self.events)
+        return "\n".join(
+            f"  {at - 1_700_000_000:9.4f} s  step {step:5d}  {event}" for at, step, event in self.events
+        )
 
 
 class World:
@@ -257,20 +260,19 @@ class World:
         asked = Asked(collection=collection, question=question, customer=rng.choice(CUSTOMERS))
         level = rng.choice(("response", "reply"))
         key = keys_for(level, asked, passages_of("r0") if level == "reply" else "")[rng.randrange(2)]
-        kind, match = rng.choice(
-            (
-                ("all", ""),
-                ("tag", f"level:{level}"),
-                ("tag", f"collection:{collection}"),
-                ("tag", f"intent:{asked.intent}"),
-                ("tag", f"doc:{passages_of('r1')}"),
-                ("tag", f"customer:{asked.customer}"),
-                ("tag", f"entry:{key.entry_id}"),
-                ("age", f"{self.schedule.now - rng.choice((0.0, 1.0, 4.0)):.3f}"),
-                ("pattern", f"{level}:*:{question}"),
-                ("pattern", f"*:{collection}:*"),
-            )
-        )
+        kinds: list[tuple[FlushKind, str]] = [
+            ("all", ""),
+            ("tag", f"level:{level}"),
+            ("tag", f"collection:{collection}"),
+            ("tag", f"intent:{asked.intent}"),
+            ("tag", f"doc:{passages_of('r1')}"),
+            ("tag", f"customer:{asked.customer}"),
+            ("tag", f"entry:{key.entry_id}"),
+            ("age", f"{self.schedule.now - rng.choice((0.0, 1.0, 4.0)):.3f}"),
+            ("pattern", f"{level}:*:{question}"),
+            ("pattern", f"*:{collection}:*"),
+        ]
+        kind, match = rng.choice(kinds)
 
         def changes(now: Decided) -> dict[str, object]:
             return {"flushes": (*now.flushes, Flush(clock=now.clock + 1, kind=kind, match=match))}
@@ -280,10 +282,15 @@ class World:
     def _publish(self) -> None:
         self._revisions += 1
         revision, collection = f"r{self._revisions}", self.rng.choice(COLLECTIONS)
-        self._decide(f"publish {revision} of {collection}", lambda now: {"revisions": {**now.revisions, collection: revision}})
+        self._decide(
+            f"publish {revision} of {collection}",
+            lambda now: {"revisions": {**now.revisions, collection: revision}},
+        )
 
     def _change_rule(self) -> None:
-        which = self.rng.choice((("response", ""), ("reply", ""), ("response", "about-0"), ("reply", "about-1")))
+        which = self.rng.choice(
+            (("response", ""), ("reply", ""), ("response", "about-0"), ("reply", "about-1"))
+        )
         rule = self._some_rule()
         self._decide(f"rule {which} {rule}", lambda now: {"rules": {**now.rules, which: rule}})
 
@@ -335,7 +342,7 @@ class World:
 
     def _fail_database(self, processes: Collection[Process]) -> None:
         rng = self.rng
-        fault = rng.choice(("out", "hangs"))
+        fault: Literal["out", "hangs"] = "out" if rng.random() < 0.5 else "hangs"
         failing = list(processes)
         names = " ".join(process.name for process in failing)
         for process in failing:
@@ -377,7 +384,9 @@ class World:
         if not names:
             return
         name, other = self.rng.choice(names), self.rng.choice(names)
-        value = self.redis.peek(other) if self.rng.random() < 0.5 and CLOCK_NAME not in {name, other} else None
+        value = (
+            self.redis.peek(other) if self.rng.random() < 0.5 and CLOCK_NAME not in {name, other} else None
+        )
         self.redis.overwrite(name, value or b"banana")
         self.tale.add(f"{name} is overwritten with {f'what stands under {other}' if value else 'nonsense'}")
 
