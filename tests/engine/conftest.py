@@ -6,8 +6,8 @@ from cachemgmt.engine.cache import Cache
 from cachemgmt.engine.filling import Filler
 from cachemgmt.engine.lease import Heartbeat
 from cachemgmt.engine.results import Outcome
-from tests.engine.fakes import Background, FakeFailures, FakeSource, FakeTime, StagedStore, WatchedFlights
-from tests.engine.processes import Process
+from tests.engine.fakes import Background, FakeSource, FakeTime, StagedStore, WatchedFlights
+from tests.engine.processes import FakeFailures, Process
 
 
 @pytest.fixture

@@ -270,23 +270,6 @@ def take(filler: Filler, fill: Callable[[], Made], *keys: Key, **directives: obj
     return filler.get_or_fill(keys or (KEY,), fill, visit(**directives))
 
 
-class ProviderOut(Exception):
-    """The provider's failure in these tests."""
-
-
-class FakeFailures:
-    """`Failures` of which `ProviderOut` alone is one."""
-
-    def note(self, error: Exception) -> str | None:
-        return f"out {error}" if isinstance(error, ProviderOut) else None
-
-    def error(self, note: str) -> Exception:
-        return ProviderOut(note.removeprefix("out "))
-
-    def allows_stale(self, error: Exception) -> bool:
-        return isinstance(error, ProviderOut)
-
-
 class Background:
     """What is to be done in the background, until a test does it."""
 

@@ -11,7 +11,24 @@ from cachemgmt.engine.key import Key
 from cachemgmt.engine.lease import Heartbeat
 from cachemgmt.engine.results import Outcome
 from cachemgmt.engine.store import Store
-from tests.engine.fakes import KEY, WITHIN_S, Background, FakeFailures, FakeTime, Fill, Threads, take
+from tests.engine.fakes import KEY, WITHIN_S, Background, FakeTime, Fill, Threads, take
+
+
+class ProviderOut(Exception):
+    """The provider's failure in these tests."""
+
+
+class FakeFailures:
+    """`Failures` of which `ProviderOut` alone is one."""
+
+    def note(self, error: Exception) -> str | None:
+        return f"out {error}" if isinstance(error, ProviderOut) else None
+
+    def error(self, note: str) -> Exception:
+        return ProviderOut(note.removeprefix("out "))
+
+    def allows_stale(self, error: Exception) -> bool:
+        return isinstance(error, ProviderOut)
 
 
 class Process:

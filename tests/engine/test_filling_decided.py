@@ -123,18 +123,17 @@ def test_who_cannot_know_takes_only_what_was_begun_since_he_came(
 ) -> None:
     """What was begun before may have been flushed before he came."""
     happens(source, store)
-    fill = Hung()
+    first, second = Hung(), Fill(during=lambda: flights.await_joined(10))
     with Threads() as threads:
-        leader = threads.start(lambda: take(filler, fill))
-        assert fill.began.wait(WITHIN_S)
-        calls = threads.start_together(10, lambda: take(filler, fill))
+        leader = threads.start(lambda: take(filler, first))
+        assert first.began.wait(WITHIN_S)
+        calls = threads.start_together(10, lambda: take(filler, second))
         flights.await_joined(11)
-        fill.let_go.set()
-        assert leader.result(WITHIN_S).value == "made 1"
+        first.let_go.set()
         outcomes = [call.result(WITHIN_S) for call in calls]
-    assert not {outcome.value for outcome in outcomes} & {"made 1"}
-    assert statuses(outcomes)["miss"] == fill.calls - 1
-    assert fill.calls < 10
+    assert (first.calls, second.calls) == (1, 1)
+    assert {id(outcome.entry) for outcome in outcomes}.isdisjoint({id(leader.result().entry)})
+    assert statuses(outcomes) == {"miss": 1, "collapsed": 9}
 
 
 def test_who_learns_from_the_store_that_nothing_fell_shares(

@@ -17,7 +17,6 @@ from tests.engine.fakes import (
     FakeSource,
     FakeTime,
     Fill,
-    ProviderOut,
     StagedStore,
     Threads,
     WatchedFlights,
@@ -28,7 +27,7 @@ from tests.engine.fakes import (
     take,
     visit,
 )
-from tests.engine.processes import Filling, Process
+from tests.engine.processes import Filling, Process, ProviderOut
 
 PAST_TTL_S = fresh_s() + 10
 OUT = ProviderOut("busy")

@@ -8,7 +8,8 @@ from cachemgmt.engine.cache import Cache
 from cachemgmt.engine.clock import Rule
 from cachemgmt.engine.errors import StoreUnavailable
 from cachemgmt.engine.filling import Filler
-from tests.engine.fakes import FakeSource, FakeTime, Fill, ProviderOut, StagedStore, fresh_s, keep, take
+from tests.engine.fakes import FakeSource, FakeTime, Fill, StagedStore, fresh_s, keep, take
+from tests.engine.processes import ProviderOut
 
 OUT = ProviderOut("busy")
 Change = Callable[[FakeSource, StagedStore], None]

@@ -14,7 +14,6 @@ from tests.engine.fakes import (
     FakeSource,
     FakeTime,
     Fill,
-    ProviderOut,
     StagedStore,
     Threads,
     fresh_s,
@@ -26,7 +25,7 @@ from tests.engine.fakes import (
     take,
     visit,
 )
-from tests.engine.processes import Filling, Process
+from tests.engine.processes import Filling, Process, ProviderOut
 
 WINDOW_S = 600.0
 RULES = {(level, ""): Rule(ttl_s=1800, stale_while_revalidate_s=WINDOW_S) for level in ("reply", "response")}

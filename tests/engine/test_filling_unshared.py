@@ -8,7 +8,6 @@ from tests.engine.fakes import (
     FakeSource,
     FakeTime,
     Fill,
-    ProviderOut,
     StagedStore,
     Threads,
     make_key,
@@ -16,7 +15,7 @@ from tests.engine.fakes import (
     never,
     take,
 )
-from tests.engine.processes import Filling, Process
+from tests.engine.processes import Filling, Process, ProviderOut
 
 # A fill that leaves nothing to share --------------------------------------------------------------------
 
