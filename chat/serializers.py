@@ -89,7 +89,7 @@ DECODER = json.JSONDecoder(parse_constant=refuse_constant)
 def read_body(content_type: str, body: bytes) -> QuestionBody:
     """Return the request's body, checked. Raises UnsupportedMediaType, ParseError or pydantic's
     ValidationError, which names the fields."""
-    if content_type.partition(";")[0].strip().lower() != "application/json":
+    if body and content_type.partition(";")[0].strip().lower() != "application/json":
         raise UnsupportedMediaType(content_type)
     try:
         found = DECODER.decode(body.decode())
