@@ -210,7 +210,9 @@ def flushes(n_entries: int, rounds: int, alone_s: float) -> list[Row]:
         keep(number)
     flush(Target(kind="tag", match="doc:none"), actor="benchmark")  # what is only done once is done
     remove_dead(rest=0)
-    flush_ms, alone, meanwhile = [], [], []
+    flush_ms: list[float] = []
+    alone: list[float] = []
+    meanwhile: list[float] = []
     for number in range(rounds):
         keep(0)
         with reading(alone):
