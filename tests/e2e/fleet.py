@@ -53,17 +53,21 @@ class Reply:
 class Asking:
     """A question on its way, on a connection of its own. Sent at once; its reply is read when wanted."""
 
-    def __init__(self, product: Product, message: str, *, history: Sequence[str] = ()) -> None:
+    def __init__(
+        self, product: Product, message: str, *, history: Sequence[str] = (), cache_control: str = ""
+    ) -> None:
         """`history`: what the customer has said before."""
         self._connection = HTTPConnection("127.0.0.1", product.port, timeout=REPLY_WITHIN_S)
         self._connection.connect()
         turns = [{"role": "user", "content": text} for text in history]
         self._body = json.dumps({"message": message, "history": turns})
+        self._headers = {"Content-Type": "application/json", "Connection": "close"}
+        if cache_control:
+            self._headers["Cache-Control"] = cache_control
 
     def send(self) -> None:
         """Send it; the connection is there already."""
-        headers = {"Content-Type": "application/json", "Connection": "close"}
-        self._connection.request("POST", "/api/chat", self._body, headers)
+        self._connection.request("POST", "/api/chat", self._body, self._headers)
 
     def reply(self) -> Reply:
         """Wait for the reply. Raises OSError or HTTPException if the product goes away before it comes."""
@@ -83,9 +87,9 @@ class Asking:
         return self._connection.sock.fileno()
 
 
-def ask(product: Product, message: str) -> Reply:
+def ask(product: Product, message: str, *, cache_control: str = "") -> Reply:
     """Ask one question and wait for the reply."""
-    asking = Asking(product, message)
+    asking = Asking(product, message, cache_control=cache_control)
     asking.send()
     return asking.reply()
 

@@ -1,10 +1,13 @@
 """Redis and the database out, frozen, emptied and restored, while two servers answer."""
 
+import re
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from tests.e2e.conftest import Product
 from tests.e2e.fleet import APPROVED, Fleet, ask, draft, health, running_fleet, wait_until
 from tests.e2e.traffic import Noted, Traffic
 from tests.fakes.llm_script import Say
@@ -23,8 +26,13 @@ NEW = "What is true now."
 BACK_WITHIN_S = 20.0
 """The breaker asks a Redis that was out again after 15 s at the latest."""
 
+LEARNT_WITHIN_S = 2.0
+"""A change is known everywhere within a second; so long, where processors are shared with others."""
+
 HANGS_S = 2.0
-"""No request waits so long for anything that is out."""
+"""No question is held up so long by anything that is out."""
+
+CLOCK = "tria:clock"
 
 
 @pytest.fixture(scope="module")
@@ -51,17 +59,16 @@ def fleet(
 
 
 @pytest.fixture
-def traffic(fleet: Fleet, llm: LlmServer, redis: RedisServer) -> Iterator[Traffic]:
-    """Hits: each product has had each hot question, and has OLD as its answer."""
-    with redis.client() as client:
-        client.flushall()
-    llm.reset()
+def traffic(fleet: Fleet, llm: LlmServer) -> Iterator[Traffic]:
+    """Hits on two products for which all is well: each has had each hot question, and answers it with OLD."""
+    wait_until_well(fleet)
+    first, second = fleet.products
     say(llm, OLD)
-    fleet.products[0].manage("flush_cache", "--all")
-    for product in fleet.products:
-        for question in HOT:
-            ask(product, question)
+    for question in HOT:
+        assert ask(first, question, cache_control="no-cache").text == OLD
+        assert [ask(product, question).text for product in (first, second)] == [OLD, OLD]
     llm.reset()
+    say(llm, NEW)
     with Traffic(fleet.products, HOT) as running:
         assert_old_hits(running.next(len(HOT)))
         yield running
@@ -80,18 +87,142 @@ def assert_old_hits(noted: Iterable[Noted]) -> None:
         assert one.took_s < HANGS_S
 
 
-def states(fleet: Fleet) -> list[str]:
-    return [str(health(product)["status"]) for product in fleet.products]
+def states(fleet: Fleet) -> list[tuple[str, str]]:
+    """Return what each product says of itself, and its breaker's state."""
+    told = [health(product) for product in fleet.products]
+    return [(one["status"], one["cache"]["breaker"]) for one in told]
 
 
-def test_hot_answers_stay_hits_while_redis_is_killed_and_when_it_is_back_empty(
+def assert_memory_serves(fleet: Fleet) -> None:
+    for status, breaker in states(fleet):
+        assert status == "degraded"
+        assert breaker in {"open", "half-open"}  # half-open while one request tries
+
+
+def wait_until_well(fleet: Fleet) -> None:
+    wait_until(lambda: states(fleet) == [("ok", "closed")] * 2, BACK_WITHIN_S)
+
+
+@contextmanager
+def killed(redis: RedisServer) -> Iterator[None]:
+    """Redis is gone meanwhile, and starts again empty."""
+    redis.kill()
+    try:
+        yield
+    finally:
+        redis.start()
+
+
+@contextmanager
+def database_away(fleet: Fleet) -> Iterator[None]:
+    """The database's folder has another name meanwhile: nobody can open it."""
+    away = fleet.database_dir.rename(fleet.database_dir.with_name("away"))
+    try:
+        yield
+    finally:
+        away.rename(fleet.database_dir)
+
+
+def texts_in_turn(noted: Iterable[Noted], product: Product, question: str) -> list[str]:
+    """Return one product's answers to a question without repetitions, as they changed."""
+    changes: list[str] = []
+    for one in noted:
+        if (one.product, one.question) == (product, question) and one.reply is not None:
+            changes += [one.reply.text] if changes[-1:] != [one.reply.text] else []
+    return changes
+
+
+def test_hot_answers_stay_hits_while_redis_is_gone_and_when_it_is_back_empty(
     fleet: Fleet, llm: LlmServer, redis: RedisServer, traffic: Traffic
 ) -> None:
-    redis.kill()
-    traffic.next(50)
-    assert states(fleet) == ["degraded", "degraded"]
-    redis.start()
-    wait_until(lambda: states(fleet) == ["ok", "ok"], BACK_WITHIN_S)
+    with killed(redis):
+        traffic.next(50)
+        assert_memory_serves(fleet)
+    wait_until_well(fleet)
     traffic.next(50)
     assert_old_hits(traffic.noted)
     assert llm.calls == []
+
+
+def test_hot_answers_stay_hits_while_redis_is_frozen(
+    fleet: Fleet, llm: LlmServer, redis: RedisServer, traffic: Traffic
+) -> None:
+    redis.freeze()
+    try:
+        traffic.next(50)
+        assert_memory_serves(fleet)
+    finally:
+        redis.thaw()
+    wait_until_well(fleet)
+    traffic.next(50)
+    assert_old_hits(traffic.noted)
+    assert llm.calls == []
+
+
+def test_hot_answers_stay_hits_when_redis_is_emptied(
+    llm: LlmServer, redis: RedisServer, traffic: Traffic
+) -> None:
+    client = redis.client()
+    assert client.flushall()
+    traffic.next(50)
+    assert_old_hits(traffic.noted)
+    assert llm.calls == []
+    wait_until(lambda: client.get(CLOCK) is not None, LEARNT_WITHIN_S)
+    client.connection_pool.disconnect()
+
+
+def test_a_flush_while_redis_is_gone_holds_at_once_and_when_redis_is_back_with_its_old_entries(
+    fleet: Fleet, redis: RedisServer, traffic: Traffic
+) -> None:
+    redis.save_rdb()
+    redis.kill()
+    try:
+        traffic.next(10)
+        told = fleet.products[0].manage("flush_cache", "--all")
+        since_flush = traffic.next(50)
+        assert {one.reply.text for one in since_flush if one.reply} == {NEW}
+    finally:
+        redis.restart_from_rdb()
+    wait_until_well(fleet)
+    traffic.next(50)
+    noted = traffic.noted
+    assert {one.reply.status if one.reply else None for one in noted} == {200}
+    assert max(one.took_s for one in noted) < HANGS_S
+    for product in fleet.products:
+        for question in HOT:
+            assert texts_in_turn(noted, product, question) == [OLD, NEW]
+
+    flushed_at = re.search(r"clock (\d+)", told)
+    assert flushed_at
+    with redis.client() as client:
+        wait_until(lambda: int(client.get(CLOCK) or 0) >= int(flushed_at[1]), LEARNT_WITHIN_S)
+        client.connection_pool.disconnect()
+
+
+def test_hot_answers_stay_hits_while_only_the_database_is_out(
+    fleet: Fleet, llm: LlmServer, traffic: Traffic
+) -> None:
+    with database_away(fleet):
+        wait_until(lambda: states(fleet) == [("down", "closed")] * 2, LEARNT_WITHIN_S)
+        traffic.next(50)
+    wait_until_well(fleet)
+    assert_old_hits(traffic.noted)
+    assert llm.calls == []
+
+
+def test_without_redis_and_database_answers_are_made_without_reuse_until_they_are_back(
+    fleet: Fleet, redis: RedisServer, traffic: Traffic
+) -> None:
+    with killed(redis), database_away(fleet):
+        wait_until(lambda: all(one.reply and one.reply.outcome == "miss" for one in traffic.next(1)), HANGS_S)
+        unconfirmed = traffic.next(20)
+        assert {status for status, _ in states(fleet)} == {"down"}
+    wait_until_well(fleet)
+    traffic.next(20)
+    again = traffic.next(20)
+    noted = traffic.noted
+    assert {one.reply.status if one.reply else None for one in noted} == {200}
+    assert {(one.reply.outcome, one.reply.text) for one in unconfirmed if one.reply} == {("miss", NEW)}
+    assert {one.reply.outcome for one in again if one.reply} == {"hit"}
+    assert {one.reply.text for one in noted if one.reply} == {OLD, NEW}
+    assert max(one.took_s for one in noted) < HANGS_S
