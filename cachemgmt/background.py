@@ -69,13 +69,17 @@ def warm_waiting() -> None:
 
 
 def _repeat(every_s: float, work: Callable[[], object]) -> None:
+    has_failed = False
     while True:
         try:
             work()
+            has_failed = False
         except SourceUnavailable:
             time.sleep(WATCH_EVERY_S)  # logged where it was met
         except DatabaseError as error:
-            logger.warning("%s failed: %s", work.__name__, type(error).__name__)
+            if not has_failed:  # once, however long it lasts
+                logger.warning("%s failed: %s", work.__name__, type(error).__name__)
+            has_failed = True
         except Exception:  # the thread must outlive whatever one round meets
             logger.exception("%s failed", work.__name__)
         finally:

@@ -6,10 +6,12 @@ every few seconds: a hit costs no query.
 
 import logging
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from threading import Lock
+from threading import Event, Lock
 
 from django.db import DatabaseError, connection, transaction
 from django.db.models import F
@@ -58,10 +60,18 @@ class Bill:
         )
         self.llm_call_count += call.stage != "embed"
         try:
+            if _is_out.is_set():  # the database is out: this one need not wait for it, too
+                _unbooked.append(row)
+                self.spent_usd = None
+                return
             row.cost_usd = cost_usd(call, now.date())
-            row.save()
-        except UNBOOKABLE:
-            logger.exception("A call could not be booked; it is booked later", extra={"action": "book"})
+            with _impatient():
+                row.save()
+        except UNBOOKABLE as error:
+            extra = {"action": "book", "outcome": type(error).__name__}
+            logger.warning("Calls cannot be booked; they are booked later", extra=extra)
+            if isinstance(error, DatabaseError):
+                _is_out.set()
             _unbooked.append(row)
             self.spent_usd = None
             return
@@ -74,7 +84,10 @@ class Bill:
 UNBOOKABLE = (DatabaseError, ArithmeticError, ValueError)
 """What a database can make of a call: out, or of no use for numbers or names as large as these."""
 
+BUSY_S = 2.0
 _unbooked: deque[LlmCall] = deque()
+_is_out = Event()
+"""Set from a booking that the database failed until one that it did not: `write_counts` tries."""
 
 
 @dataclass(slots=True)
@@ -133,6 +146,7 @@ def write_counts() -> None:
 
 def _book_waiting() -> None:
     """Try once more to book each waiting call; those that fail again go on waiting, behind the others."""
+    _is_out.clear()
     for _ in range(len(_unbooked)):
         try:
             row = _unbooked.popleft()
@@ -141,9 +155,11 @@ def _book_waiting() -> None:
         try:
             row.cost_usd = cost_usd(row, row.made_at.date())
             row.save()
-        except UNBOOKABLE:
-            logger.warning("A call still cannot be booked", extra={"action": "book"})
+        except UNBOOKABLE as error:
             _unbooked.append(row)
+            if isinstance(error, DatabaseError):
+                _is_out.set()
+                return  # nor the others
 
 
 def _add_to_bucket(key: BucketKey, total: _Sum) -> None:
@@ -156,6 +172,21 @@ def _add_to_bucket(key: BucketKey, total: _Sum) -> None:
         seconds=F("seconds") + total.seconds,
         saved_usd=F("saved_usd") + total.saved_usd,
     )
+
+
+@contextmanager
+def _impatient() -> Iterator[None]:
+    """Wait for a database that another process is writing to for `BUSY_S` only: a customer waits, too."""
+    if connection.vendor != "sqlite" or connection.in_atomic_block:
+        yield
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(f"PRAGMA busy_timeout = {BUSY_S * 1000:.0f}")
+        try:
+            yield
+        finally:
+            patience_s = connection.settings_dict["OPTIONS"].get("timeout", 5)
+            cursor.execute(f"PRAGMA busy_timeout = {patience_s * 1000:.0f}")
 
 
 def release_connection() -> None:

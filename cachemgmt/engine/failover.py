@@ -14,9 +14,9 @@ from cachemgmt.engine.store import Page, Store
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
-REQUEST_S = 0.125
-"""Once a request has spent so long on a slow store, it asks it no more. A command that begins before takes no
-longer than its own time-out of 0.15 s, so that both together stay below 0.3 s, with something to spare."""
+REQUEST_S = 0.1
+"""Once a request has spent so long on a slow store, it asks it no more, but to end the lease that it gave:
+below 0.3 s in all, as no command lasts longer than its own time-out of 0.15 s."""
 
 SLOW_S = 0.075
 """A store is slow whose latest commands all took longer. On a machine that is out of breath some do, too,
@@ -58,12 +58,13 @@ class FailoverStore:
     def session(self) -> "FailoverStore":
         return _Session(self)
 
-    def _may_ask(self) -> bool:
+    def _may_ask(self, *, is_owed: bool) -> bool:
         return self._breaker.allows()
 
-    def _ask(self, on: Callable[[Store], T], *, is_write: bool = False) -> T:
-        """Return what `first` says; raise a StoreError where it is not to be asked, or fails."""
-        if not self._may_ask():
+    def _ask(self, on: Callable[[Store], T], *, is_write: bool = False, is_owed: bool = False) -> T:
+        """Return what `first` says; raise a StoreError where it is not to be asked, or fails. `is_owed`:
+        others wait for it, so that `first` is asked though it is slow."""
+        if not self._may_ask(is_owed=is_owed):
             raise StoreUnavailable
         return self._try(on, is_write=is_write)
 
@@ -167,7 +168,9 @@ class FailoverStore:
         held_here = self._second.set_leased(name, value, ttl_s, lease=lease, token=token)
         try:
             is_kept = self._ask(
-                lambda store: store.set_leased(name, value, ttl_s, lease=lease, token=token), is_write=True
+                lambda store: store.set_leased(name, value, ttl_s, lease=lease, token=token),
+                is_write=True,
+                is_owed=not held_here,
             )
         except StoreError:
             if held_here or self._second.get(lease) is None:
@@ -221,10 +224,11 @@ class _Session(FailoverStore):
     def session(self) -> Self:
         return self
 
-    def _may_ask(self) -> bool:
-        if self._has_failed or (self._spent_s >= REQUEST_S and self._pace.is_slow):
+    def _may_ask(self, *, is_owed: bool) -> bool:
+        is_spent = self._spent_s >= REQUEST_S and self._pace.is_slow
+        if self._has_failed or (is_spent and not is_owed):
             return False
-        return super()._may_ask()
+        return super()._may_ask(is_owed=is_owed)
 
     def _try(self, on: Callable[[Store], T], *, is_write: bool) -> T:
         started = self._monotonic()

@@ -27,4 +27,5 @@ def forget() -> None:
         made_once.cache_clear()
     snapshot.snapshot().forget()
     ledger._sums.clear()
+    ledger._is_out.clear()
     ledger._unbooked.clear()

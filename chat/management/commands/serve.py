@@ -18,6 +18,9 @@ from django.core.management.base import BaseCommand
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
+CONNECTIONS_PER_THREAD = 16
+"""Connections a worker accepts, idle ones included: those take no thread, and must not shut others out."""
+
 WORKERS_KILL_TIMEOUT_S = 5
 """For how long a worker may finish what it is at before it is killed."""
 
@@ -148,7 +151,7 @@ class Command(BaseCommand):
             interface=Interfaces.WSGI,
             workers=settings.WEB_WORKERS,
             blocking_threads=settings.WEB_THREADS,
-            backpressure=settings.WEB_THREADS,
+            backpressure=CONNECTIONS_PER_THREAD * settings.WEB_THREADS,
             websockets=False,
             log_level=LogLevels.error,
             respawn_failed_workers=True,
