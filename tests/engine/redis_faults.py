@@ -2,7 +2,8 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import count, islice
@@ -26,8 +27,14 @@ from tests.engine.redis_contract import put_theirs
 from tests.fakes.redis_proxy import RedisProxy
 from tests.fakes.redis_server import RedisServer, client_of
 
-POOL_WAIT_S = 0.05
-"""As in the settings. The rest of them are `client_of`'s own."""
+HOLDS_S = 0.3
+"""The longest that the cache may hold a request (99th percentile)."""
+
+TRIES = 4
+"""A busy machine holds requests up, too: the bound must be met once. What is held by design never does."""
+
+SAMPLES = 240
+AT_ONCE = 12
 
 HOT = [f"hot {number}" for number in range(30)]
 ROOM_BYTES = 4 * 2**20
@@ -70,7 +77,7 @@ class Process:
         store_time: Callable[[], float] = time.monotonic,
         **options: Any,
     ) -> None:
-        self.client = client_of(url, **{"timeout": POOL_WAIT_S, **options})
+        self.client = client_of(url, **{"timeout": 0.05, **options})  # as in the settings, and the rest
         self.asked = 0
         """How often Redis was asked for something."""
 
@@ -101,9 +108,29 @@ class Process:
         self.fills[message] += 1
         return make_made(key, f"made for {message}")
 
+    def timed_ask(self, message: str) -> tuple[str, float]:
+        """Answer as a request does; return what came of it, and how long it took in seconds."""
+        started = time.monotonic()
+        outcome = self.ask(message)
+        took_s = time.monotonic() - started
+        assert outcome.value == f"made for {message}"
+        return outcome.status, took_s
+
     def has(self, message: str) -> bool:
         """Whether a look-up finds something for the message."""
         return bool(self.cache.lookup([make_key(message)], Visit()))
+
+
+def summed_up(results: Sequence[tuple[str, float]]) -> tuple[set[str], float]:
+    """Return what came of all, and the 99th percentile of how long they took in seconds."""
+    longest_first = sorted((took_s for _, took_s in results), reverse=True)
+    return {status for status, _ in results}, longest_first[len(results) // 100]
+
+
+def ask_all(process: Process, messages: Sequence[str]) -> tuple[set[str], float]:
+    """Ask for all, some at once; return as `summed_up`."""
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        return summed_up(list(pool.map(process.timed_ask, messages)))
 
 
 @dataclass(slots=True)
@@ -240,9 +267,10 @@ FAULTS = [
         name="frozen",
         strike=lambda scene: scene.server.freeze(),
         heal=lambda scene: scene.server.thaw(),
+        password="right",  # so that a new connection waits for its answer, too
         is_outage=True,
     ),
-    Fault(name="slow-100ms", strike=delayed(0.1), heal=delayed(0), needs_proxy=True),
+    Fault(name="slow-80ms", strike=delayed(0.08), heal=delayed(0), needs_proxy=True),
     # So close to the time-out that it is often met, and the breaker opens then.
     Fault(name="slow-140ms", strike=delayed(0.14), heal=delayed(0), needs_proxy=True, is_at_the_edge=True),
     Fault(name="slow-500ms", strike=delayed(0.5), heal=delayed(0), needs_proxy=True, is_outage=True),

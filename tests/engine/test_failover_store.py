@@ -1,85 +1,13 @@
 """Redis in front, memory behind: no store error ever leaves it, and each change is told once."""
 
-from collections.abc import Iterator
-
 import pytest
-from redis import Redis
 
-from cachemgmt.engine.breaker import Breaker
 from cachemgmt.engine.errors import StoreBusy, StoreRefused, StoreUnavailable
-from cachemgmt.engine.failover import SETTLED_S, FailoverStore
-from cachemgmt.engine.memory_store import MemoryStore
-from cachemgmt.engine.redis_store import RedisStore
-from cachemgmt.engine.store import Store
-from tests.engine.fakes import WITHIN_S, FakeTime, Threads
-from tests.engine.redis_contract import RedisContract
+from cachemgmt.engine.failover import SETTLED_S
+from tests.engine.fakes import WITHIN_S, Threads
 from tests.engine.staged import Stage, told
-from tests.engine.store_contract import PATIENT, InfoContract, RemovalContract, StoreContract
-from tests.fakes.redis_server import RedisServer
 
 OUT, BACK, REFUSES, ACCEPTS = "failover", "recover", "refuse", "accept"
-
-
-class TestFailoverStoreOverRedis(RedisContract, RemovalContract, InfoContract):
-    has_spare = True
-
-    @pytest.fixture
-    def client(self, redis_server: RedisServer, redis_client: Redis) -> Iterator[Redis]:
-        client = redis_server.client(**PATIENT)
-        yield client
-        client.connection_pool.disconnect()
-
-    @pytest.fixture
-    def store(self, client: Redis) -> Store:
-        return FailoverStore(RedisStore(lambda: client), MemoryStore(), Breaker())
-
-
-class TestSessionOverRedis(TestFailoverStoreOverRedis):
-    """As one request sees it. Its bound on slow stores is not met here."""
-
-    @pytest.fixture
-    def store(self, client: Redis) -> Store:
-        whole = FailoverStore(RedisStore(lambda: client), MemoryStore(), Breaker(), monotonic=FakeTime())
-        return whole.session()
-
-
-class TestFailoverStoreWithoutRedis(StoreContract, RemovalContract, InfoContract):
-    is_shared = True
-    has_spare = True
-    is_exact = True
-
-    @pytest.fixture
-    def store(self) -> Store:
-        def refuse() -> Redis:
-            raise OSError("connection refused")
-
-        return FailoverStore(RedisStore(refuse), MemoryStore(), Breaker())
-
-    def test_a_working_store_is_healthy(self, store: Store) -> None:
-        """It works, and says that it is not as it should be."""
-        health = store.health_check()
-        assert health["is_healthy"] is False
-        assert health["store"] == "memory"
-        assert health["instead_of"] == "redis"
-
-    def test_who_has_no_lease_keeps_nothing(self, store: Store) -> None:
-        """He may have it in Redis: what was computed is not lost."""
-        assert store.set_leased("a", b"made", 60, lease="lease", token=b"mine")
-        assert store.get("a") == b"made"
-
-    def test_a_number_is_not_kept(self, store: Store) -> None:
-        """Nobody else could raise it in this process's memory."""
-        store.raise_number("clock", 4)
-        assert store.get("clock") is None
-
-
-class TestSessionWithoutRedis(TestFailoverStoreWithoutRedis):
-    @pytest.fixture
-    def store(self) -> Store:
-        def refuse() -> Redis:
-            raise OSError("connection refused")
-
-        return FailoverStore(RedisStore(refuse), MemoryStore(), Breaker()).session()
 
 
 @pytest.fixture

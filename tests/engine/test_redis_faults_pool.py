@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.engine.fakes import WITHIN_S, FakeTime, Threads
-from tests.engine.redis_faults import HOT, Process, Scene
+from tests.engine.redis_faults import HOLDS_S, HOT, SAMPLES, TRIES, Process, Scene, ask_all, summed_up
 from tests.engine.staged import told
 from tests.fakes.redis_server import RedisServer
 
@@ -22,12 +22,16 @@ def scene(start_redis: Callable[..., RedisServer]) -> Iterator[Scene]:
     scene.close()
 
 
-def ask_together(process: Process, message_of: Callable[[int], str]) -> list[str]:
-    """Let 200 threads ask at the same moment; return what came of each."""
+def ask_together(process: Process, message_of: Callable[[int], str]) -> list[tuple[str, float]]:
+    """Let 200 threads ask at the same moment; return what came of each, and how long it took in seconds."""
     numbers = iter(range(THREADS))
     with Threads(THREADS) as threads:
-        calls = threads.start_together(THREADS, lambda: process.ask(message_of(next(numbers))))
-        return [call.result(WITHIN_S).status for call in calls]
+        calls = threads.start_together(THREADS, lambda: process.timed_ask(message_of(next(numbers))))
+        return [call.result(WITHIN_S) for call in calls]
+
+
+def hot(number: int) -> str:
+    return HOT[number % len(HOT)]
 
 
 @pytest.fixture
@@ -41,8 +45,12 @@ def process(scene: Scene) -> Process:
 def test_two_hundred_threads_on_a_pool_of_fifty_get_their_hits(
     process: Process, caplog: pytest.LogCaptureFixture
 ) -> None:
-    for _ in range(3):
-        assert ask_together(process, lambda number: HOT[number % len(HOT)]) == ["hit"] * THREADS
+    held_s = []
+    for _ in range(TRIES):
+        statuses, p99_s = summed_up(ask_together(process, hot))
+        assert statuses == {"hit"}
+        held_s.append(p99_s)
+    assert min(held_s) <= HOLDS_S
     assert process.fills == dict.fromkeys(HOT, 1)
     assert process.breaker.state == "closed"
     assert told(caplog) == []
@@ -52,14 +60,14 @@ def test_two_hundred_different_questions_are_filled_once_each(
     process: Process, caplog: pytest.LogCaptureFixture
 ) -> None:
     for expected in ("miss", "hit"):
-        assert ask_together(process, lambda number: f"new {number}") == [expected] * THREADS
+        assert summed_up(ask_together(process, lambda number: f"new {number}"))[0] == {expected}
     assert set(process.fills.values()) == {1}
     assert process.breaker.state == "closed"
     assert told(caplog) == []
 
 
 def test_one_question_of_two_hundred_threads_is_filled_once(process: Process) -> None:
-    statuses = ask_together(process, lambda _: "new")
+    statuses = [status for status, _ in ask_together(process, lambda _: "new")]
     assert statuses.count("miss") == 1
     assert set(statuses) <= {"miss", "collapsed", "hit"}
     assert process.fills["new"] == 1
@@ -70,13 +78,22 @@ def test_while_all_connections_are_in_use_memory_serves_and_nothing_is_out(
 ) -> None:
     pool = process.client.connection_pool
     held = [pool.get_connection() for _ in range(POOL)]
+    held_s = []
     try:
-        assert ask_together(process, lambda number: HOT[number % len(HOT)]) == ["hit"] * THREADS
-        for expected in ("miss", "hit"):
-            assert ask_together(process, lambda number: f"new {number}") == [expected] * THREADS
+        assert summed_up(ask_together(process, hot))[0] == {"hit"}
+        for attempt in range(TRIES):
+            new = [f"new {attempt} {number}" for number in range(SAMPLES)]
+            hits, hits_s = ask_all(process, HOT * (SAMPLES // len(HOT)))
+            fills, fills_s = ask_all(process, new)
+            again, again_s = ask_all(process, new)
+            assert (hits, fills, again) == ({"hit"}, {"miss"}, {"hit"})
+            held_s.append(max(hits_s, fills_s, again_s))
+            if held_s[-1] <= HOLDS_S:
+                break
     finally:
         for connection in held:
             pool.release(connection)
+    assert min(held_s) <= HOLDS_S
     assert set(process.fills.values()) == {1}
     assert process.breaker.state == "closed"
     assert process.store.health_check() == {"store": "redis", "is_healthy": True, "breaker": "closed"}
