@@ -127,6 +127,22 @@ def test_a_hung_fillers_place_is_taken_at_its_deadline(one: Process, other: Proc
         assert not hung.end().is_stored
 
 
+def test_a_successors_time_counts_from_his_beginning_not_from_his_wait(
+    one: Process, other: Process, now: FakeTime
+) -> None:
+    """Else those who wait in his own process would take over while he is at it."""
+
+    def during() -> None:
+        now.advance(FILL_S - 1)
+        _, is_leader = other.filler._flights.join(KEY.digest, now() + FILL_S)
+        assert not is_leader
+
+    with Threads() as threads:
+        failing = Filling(one, threads, error=LookupError("x"))
+        other.steps = [lambda: None] * 40 + [failing.fail]
+        assert take(other.filler, Fill(during=during)).is_stored
+
+
 @pytest.mark.parametrize("is_successor_done", [False, True])
 def test_a_filler_that_lost_its_lease_stores_nothing(
     one: Process, other: Process, third: Process, is_successor_done: bool

@@ -37,6 +37,11 @@ def keys_for(level: str, asked: Asked, passages: str = "") -> list[Key]:
     ]
 
 
+def engines_tags(key: Key) -> tuple[str, ...]:
+    """Return the tags that the engine itself gives."""
+    return (f"level:{key.level}", f"collection:{key.collection}", f"entry:{key.entry_id}")
+
+
 def made_under_published_revision(collection: str) -> Callable[[Entry, Knowledge], bool]:
     """As `chat.response_cache` has it."""
 
@@ -110,7 +115,7 @@ class Customers:
                 break
             if attempt < MAX_ATTEMPTS:
                 visit = replace(visit, clock=now_known.clock)
-        if outcome.is_storable and not outcome.is_overtaken:
+        if outcome.is_storable and not outcome.is_overtaken and not outcome.is_late:
             self._keep(process, asked, visit, outcome, clock, revision)
         return outcome.status
 
@@ -138,9 +143,12 @@ class Customers:
     def _fill(self, process: Process, asked: Asked, passages: str, keys: list[Key], asked_at: float) -> Made:
         schedule, rng = self._schedule, self._schedule.rng
         directives = asked.directives
-        is_alone = directives.no_cache or directives.no_store or asked.is_own
+        # Whose max-age the others' result does not meet fills for himself, too.
+        is_barred = directives.no_cache or directives.no_store
+        is_alone = is_barred or asked.is_own or directives.max_age_s is not None
         filling = Filling(process, keys[0], asked, asked_at, schedule.now, is_alone)
         self._reference.begin(filling)
+        fact = None
         clock = self._database.now.clock
         try:
             takes_s = HANGS_S if rng.random() < self._provider.hangs else rng.choice(TAKES_S)
@@ -148,33 +156,34 @@ class Customers:
             if self._provider.is_down:
                 raise ProviderDown
             schedule.pause(takes_s * rng.random())
+            fact = self._reply_fact(asked, passages, keys, clock, filling.began_at)
         finally:
-            self._reference.end(filling)
-        key = keys[0]
-        tags = [f"intent:{asked.intent}", f"doc:{passages}"]
-        if asked.is_own and asked.customer:
-            key = keys[-1]
-            tags.append(f"customer:{asked.customer}")
-        number = len(self._reference.facts)
-        engines = (f"level:{key.level}", f"collection:{key.collection}", f"entry:{key.entry_id}")
-        self._reference.add(
-            Fact(
-                number=number,
-                level="reply",
-                asked=asked,
-                clock=clock,
-                made_at=schedule.now,
-                tags=frozenset([*tags, *engines]),
-                passages=passages,
-            )
-        )
+            self._reference.end(filling, fact)
+        key = keys[-1] if asked.is_own and asked.customer else keys[0]
+        is_nobodys = asked.is_own and not asked.customer
         return Made(
-            value={"fact": number},
+            value={"fact": fact.number},
             cost_usd=Decimal("0.06"),
             question=asked.question,
-            keep_under=None if asked.is_own and not asked.customer else key,
-            reason="personal" if asked.is_own and not asked.customer else None,
-            tags=tuple(tags),
+            keep_under=None if is_nobodys else key,
+            reason="personal" if is_nobodys else None,
+            tags=self._tags(asked, passages),
+        )
+
+    def _tags(self, asked: Asked, passages: str) -> tuple[str, ...]:
+        own = (f"customer:{asked.customer}",) if asked.is_own and asked.customer else ()
+        return (f"intent:{asked.intent}", f"doc:{passages}", *own)
+
+    def _reply_fact(self, asked: Asked, passages: str, keys: list[Key], clock: int, began_at: float) -> Fact:
+        key = keys[-1] if asked.is_own and asked.customer else keys[0]
+        return self._reference.add(
+            level="reply",
+            asked=asked,
+            clock=clock,
+            began_at=began_at,
+            made_at=self._schedule.now,
+            tags=frozenset([*self._tags(asked, passages), *engines_tags(key)]),
+            passages=passages,
         )
 
     # response -------------------------------------------------------------------------------------------
@@ -185,18 +194,15 @@ class Customers:
         part = self._reference.facts[reply.entry.value["fact"]]
         key = keys_for("response", asked)[-1 if asked.is_own else 0]
         tags = [tag for tag in reply.entry.tags if not tag.startswith("collection:")]
-        engines = (f"level:{key.level}", f"collection:{key.collection}", f"entry:{key.entry_id}")
         fact = self._reference.add(
-            Fact(
-                number=len(self._reference.facts),
-                level="response",
-                asked=asked,
-                clock=clock,
-                made_at=part.made_at,
-                tags=frozenset([*tags, *engines]),
-                revision=revision,
-                made_of=part,
-            )
+            level="response",
+            asked=asked,
+            clock=clock,
+            began_at=part.began_at,
+            made_at=part.made_at,
+            tags=frozenset([*tags, *engines_tags(key)]),
+            revision=revision,
+            made_of=part,
         )
         made = Made(
             value={"fact": fact.number, "revision": revision},

@@ -9,12 +9,14 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import partial
+from typing import Any
 
 from cachemgmt.engine.clock import Flush, Rule
 from cachemgmt.engine.entry import Entry, decode
 from cachemgmt.engine.errors import Undecodable
 from cachemgmt.engine.freshness import Directives
 from cachemgmt.engine.key import Key
+from cachemgmt.engine.lease import FAILED
 from cachemgmt.engine.results import Outcome
 from tests.engine.model.database import Decided, SharedDatabase
 from tests.engine.model.process import FILL_S, Call, Process
@@ -57,12 +59,13 @@ class Asked:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Fact:
-    """The truth about one result. `clock` is the database's when its first input was read."""
+    """The truth about one result. `clock` is the database's when its first input was read, at `began_at`."""
 
     number: int
     level: str
     asked: Asked
     clock: int
+    began_at: float
     made_at: float
     tags: frozenset[str]
     passages: str = ""
@@ -98,6 +101,8 @@ class Filling:
     asked_at: float
     began_at: float
     is_alone: bool
+    fact: Fact | None = None
+    taken_over_by: "Filling | None" = None
 
 
 def rule_of(decided: Decided, level: str, intent: str) -> Rule:
@@ -134,13 +139,17 @@ class Reference:
         self.flushes: list[Flush] = []
         self.fillings: list[Filling] = []
         self.broken: list[str] = []
+        self.late: dict[int, Filling] = {}
+        """The fills that others had taken over from, by what they made."""
         self.seen: Counter[str] = Counter()
 
     def blame(self, rule: str, told: str) -> None:
         """Note that a promise is broken."""
         self.broken.append(f"{rule}: {told}")
 
-    def add(self, fact: Fact) -> Fact:
+    def add(self, **truth: Any) -> Fact:
+        """Note the truth about a result that was made."""
+        fact = Fact(number=len(self.facts), **truth)
         self.facts.append(fact)
         return fact
 
@@ -155,6 +164,9 @@ class Reference:
         self._judge_owner(fact, asked, entry, passages)
         level, intent = entry.level, asked.intent
         least = self._least_known(process, call)
+        is_as_new_as_his = status == "collapsed" and fact.began_at >= call.began_at
+        if is_as_new_as_his and not self._is_database_well(process, call):
+            return  # what was begun since he came is as good as his own: what fell meanwhile he cannot know
         told = f"{process.name} served fact {fact.number} ({status}) at {call.decided_at:.3f} for {asked}"
         told += f", having to know {least}"
         for flush in self.flushes:
@@ -215,6 +227,9 @@ class Reference:
                 return believed
         return least
 
+    def _is_database_well(self, process: Process, call: Call) -> bool:
+        return process.database_bad_at < call.began_at - CALM_S
+
     def _could_be_told(self, call: Call, clock: int) -> bool:
         """Whether a process had a second to tell Redis this clock."""
         missing_since = max(self._database.committed_at(clock), self._redis.clock_lost_at)
@@ -230,7 +245,7 @@ class Reference:
         self.seen[f"reply {outcome.status}"] += 1
         fact, entry = self.facts[outcome.entry.value["fact"]], outcome.entry
         self._judge_owner(fact, asked, entry, fact.passages)
-        is_database_well = process.database_bad_at < call.began_at - CALM_S
+        is_database_well = self._is_database_well(process, call)
         if is_database_well and not outcome.is_overtaken:
             least = max(call.told, self._database.clock_at(call.decided_at - SECOND_S - HAIR_S))
             late = [
@@ -241,6 +256,22 @@ class Reference:
             if late:
                 self.blame("not told", f"{process.name} made fact {fact.number}, overtaken by {late[0]}")
         self._judge_kept(process, call, asked, outcome, fact, is_database_well=is_database_well)
+        overtaken = self.late.get(fact.number)
+        if overtaken:
+            self._judge_late(overtaken, outcome)
+
+    def _judge_late(self, late: Filling, outcome: Outcome) -> None:
+        """Judge that a filler that lost its lease has stored nothing."""
+        other = late.taken_over_by
+        assert other
+        trouble_at = max(self._redis.disturbed_at, late.process.redis_bad_at, other.process.redis_bad_at)
+        began = late.began_at - CALM_S
+        seem_off = self._may_seem_off(late, began) or self._may_seem_off(other, began)
+        if trouble_at < min(late.asked_at, other.asked_at) - CALM_S and not seem_off:
+            self.seen["judged late"] += 1
+            if outcome.is_stored:
+                names = f"{late.process.name} after {other.process.name} took over"
+                self.blame("stored late", f"{names}: {late.key.parts}")
 
     def _judge_kept(
         self,
@@ -296,7 +327,7 @@ class Reference:
     ) -> None:
         """Judge that nothing was reused, although something lay there."""
         now = self._schedule.now
-        if process.database_bad_at > call.began_at - CALM_S:
+        if not self._is_database_well(process, call):
             return
         is_redis_well = process.redis_bad_at < min(visit_began_at, call.began_at) - CALM_S
         for read, raw, is_memory in places:
@@ -348,6 +379,7 @@ class Reference:
                 continue
             if now - other.began_at >= FILL_S - LEASED_BEFORE_S:
                 self.seen["takeover of a hung one"] += 1
+                other.taken_over_by = other.taken_over_by or filling
                 continue
             began = other.began_at - CALM_S
             # A request that has met a failing Redis asks it no more.
@@ -355,22 +387,34 @@ class Reference:
             trouble_at = max(
                 self._redis.disturbed_at, other.process.redis_bad_at, filling.process.redis_bad_at
             )
-            database_bad_at = max(other.process.database_bad_at, filling.process.database_bad_at)
-            # Who cannot read the database may think that it is switched off still.
-            since = began if database_bad_at < began else 0.0
-            states = self._database.since(self._database.clock_at(since))
-            if trouble_at < min(began, asked_at) and all(
-                is_on(state, "reply", other.asked.intent) for state in states
-            ):
+            seem_off = self._may_seem_off(other, began) or self._may_seem_off(filling, began)
+            if trouble_at < min(began, asked_at) and not seem_off:
                 self.blame(
                     "filled twice", f"{filling.process.name} beside {other.process.name}: {filling.key.parts}"
                 )
+        note = self._redis.peek(filling.key.lease_name) or b""
+        trouble_at = max(self._redis.disturbed_at, filling.process.redis_bad_at)
+        is_redis_well = trouble_at < filling.asked_at - CALM_S
+        must_ask = is_redis_well and not filling.is_alone and not self._may_seem_off(filling, now - CALM_S)
+        if note.startswith(FAILED) and must_ask:
+            told = f"{filling.process.name} though it was told {note!r}"
+            self.blame("tried again", f"{told}: {filling.key.parts}")
         self.fillings.append(filling)
 
-    def end(self, filling: Filling) -> None:
-        """Note that the fill has come to its end."""
+    def _may_seem_off(self, filling: Filling, since: float) -> bool:
+        """Whether the level may be, or seem to be, switched off: then each fills for himself."""
+        if filling.process.database_bad_at >= since:
+            since = 0.0  # who cannot read the database may know of an old switch alone
+        states = self._database.since(self._database.clock_at(since))
+        return not all(is_on(state, "reply", filling.asked.intent) for state in states)
+
+    def end(self, filling: Filling, fact: Fact | None) -> None:
+        """Note that the fill has come to its end, and what it made."""
+        filling.fact = fact
         if filling in self.fillings:
             self.fillings.remove(filling)
+        if filling.taken_over_by and fact:
+            self.late[fact.number] = filling
 
     def forget(self, process: Process) -> None:
         """Note that the process is gone, and with it what it was at."""
@@ -386,6 +430,7 @@ def _as_stamped(fact: Fact, clock: int) -> Fact:
         level=fact.level,
         asked=fact.asked,
         clock=clock,
+        began_at=fact.began_at,
         made_at=fact.made_at,
         tags=fact.tags,
     )

@@ -139,9 +139,12 @@ class World:
         return bool(self.reference.broken)
 
     def _step(self) -> None:
+        self._notice()
+        self.schedule.step()
+
+    def _notice(self) -> None:
         for process in self.reference.processes:
             process.notice()
-        self.schedule.step()
 
     def _happen(self) -> None:
         now, rng = self.schedule.now, self.rng
@@ -317,6 +320,7 @@ class World:
         self.tale.add(f"Redis is {line.fault} for {name}")
 
         def recover() -> None:
+            self._notice()
             line.fault = ""
             self.tale.add(f"Redis is well for {name}")
 
@@ -328,6 +332,7 @@ class World:
         self.tale.add(f"Redis is {self.redis.fault}")
 
         def recover() -> None:
+            self._notice()
             self.redis.fault = ""
             self.redis.thaw()
             self.tale.add("Redis is well")
@@ -350,6 +355,7 @@ class World:
         self.tale.add(f"the database is {fault} for {names}")
 
         def recover() -> None:
+            self._notice()
             for process in failing:
                 process.reader.fault = ""
             self.tale.add(f"the database is well for {names}")
