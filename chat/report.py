@@ -34,9 +34,8 @@ class Reporter:
             confidence=value["confidence"],
             sources=tuple(Source(**source) for source in value["sources"]),
             needs_human=False,
-            cache=replace(
-                self._cache_report(status, "response", reason, entry, is_stored=True),
-                entry_id=value.get("reply_id", entry.entry_id),
+            cache=self._cache_report(
+                status, "response", reason, entry, is_stored=True, entry_id=value.get("reply_id")
             ),
             spent_usd=run.bill.spent_usd,
             saved_usd=entry.cost_usd,
@@ -152,7 +151,9 @@ class Reporter:
         entry: Entry | None,
         *,
         is_stored: bool,
+        entry_id: str | None = None,
     ) -> CacheReport:
+        """`entry_id`: the one that is told instead of the entry's own."""
         age_s, ttl_s = self._age_and_ttl_s(entry) if entry and is_stored else (None, None)
         return CacheReport(
             status=status,
@@ -160,7 +161,7 @@ class Reporter:
             reason=reason,
             age_s=None if age_s is None else int(age_s),
             ttl_s=None if ttl_s is None else ceil(ttl_s),
-            entry_id=entry.entry_id if entry and is_stored else None,
+            entry_id=(entry_id or entry.entry_id) if entry and is_stored else None,
             is_stored=is_stored,
         )
 

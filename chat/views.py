@@ -29,6 +29,11 @@ class ChatView(APIView):
 
     content_negotiation_class = JsonAlone
 
+    @property
+    def default_response_headers(self) -> dict[str, str]:
+        """Nothing: that only POST is allowed is told where something else was tried."""
+        return {}
+
     def post(self, request: Request) -> HttpResponse:
         meta = request.META
         directives = read_directives(meta.get("HTTP_CACHE_CONTROL", ""))

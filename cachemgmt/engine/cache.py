@@ -242,7 +242,8 @@ class Cache:
         rule = known.rule(key.level, entry.intent)
         left_s = ttl_left_s(entry, rule, self._now())
         is_off = not self._is_enabled or self._switched_off(key.level, known) or not rule.is_enabled
-        if visit.directives.no_store or is_off or left_s <= 0:
+        # What is dead on arrival would replace another's that is not.
+        if visit.directives.no_store or is_off or left_s <= 0 or known.is_flushed(entry, key.collection):
             return None
         return retention_s(left_s, rule)
 

@@ -10,6 +10,7 @@ from cachemgmt.engine.errors import Undecodable
 from cachemgmt.engine.key import SCHEMA, Key
 
 INTENT_TAG = "intent:"
+DECODER = json.JSONDecoder()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,7 +68,7 @@ def encode(entry: Entry) -> bytes:
 def decode(raw: bytes) -> Entry:
     """Return the entry; raise Undecodable for anything that `encode` of this schema did not write."""
     try:
-        row = json.loads(raw)
+        row = DECODER.decode(raw.decode("ascii"))  # `json.loads` would first guess how it is encoded
         if row["v"] != SCHEMA:
             raise Undecodable("written under another schema")
         return Entry(

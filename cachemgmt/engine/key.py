@@ -11,6 +11,8 @@ from cachemgmt.engine.errors import Unkeyable
 SCHEMA = 2
 """Raised when the meaning of keys or entries changes: older entries are then misses."""
 
+ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
+
 EDGE_MARKS = " .,!?;:\"'`´«»‹›“”„‟‘’‚‛"
 
 
@@ -22,7 +24,7 @@ def canonical_json(value: object) -> str:
     with the keys 1 and "1" would otherwise become ambiguous.
     """
     _require_plain(value)
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return ENCODER.encode(value)
 
 
 def _require_plain(value: object) -> None:

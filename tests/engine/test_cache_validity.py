@@ -215,9 +215,10 @@ def test_an_entry_carries_the_clock_known_before_its_first_input_was_read(
     cache.lookup([KEY], mine)  # at 5
     source.flush(store)
     cache.lookup([make_key("another")], mine)  # learns of 6
-    entry, _ = cache.keep(KEY, make_made(KEY), mine)
+    entry, is_stored = cache.keep(KEY, make_made(KEY), mine)
     assert entry.clock == 5
-    assert reason(cache) == "flushed"
+    assert not is_stored, "what is dead on arrival would replace another's that is not"
+    assert reason(cache) == "absent"
 
 
 @pytest.mark.parametrize("directives", [{"no_cache": True}, {"no_store": True}, {}])
