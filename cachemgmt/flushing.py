@@ -22,8 +22,9 @@ from cachemgmt.snapshot import advance_clock, snapshot
 
 logger = logging.getLogger(__name__)
 CHUNK = 100
+REMOVED_AT_ONCE = 2
 REST = 4
-"""Removal rests this many times as long as it works: those who read meanwhile should not notice it."""
+"""Removal works in short spells, and rests this many times as long: who reads meanwhile should not notice."""
 
 KEPT_RECORDS = 10_000
 """Flushes that stay on record. Entries that are older than the older ones are not reused."""
@@ -273,19 +274,20 @@ def trim_records() -> int:
 
 
 def _chunks(rest: float) -> Iterator[list[tuple[str, bytes, Entry, str]]]:
-    stored = _stored()
+    at_once = REMOVED_AT_ONCE if rest else CHUNK
+    stored = _stored(at_once)
     started = time.monotonic()
-    while chunk := list(islice(stored, CHUNK)):
+    while chunk := list(islice(stored, at_once)):
         yield chunk
         time.sleep((time.monotonic() - started) * rest)
         started = time.monotonic()
 
 
-def _stored() -> Iterator[tuple[str, bytes, Entry, str]]:
-    """Yield each stored entry's name, bytes, self and collection."""
+def _stored(at_once: int = CHUNK) -> Iterator[tuple[str, bytes, Entry, str]]:
+    """Yield each stored entry's name, bytes, self and collection, reading so many at once."""
     store = cache_engine().store
     names = store.names("*:*:*")
-    while chunk := list(islice(names, CHUNK)):
+    while chunk := list(islice(names, at_once)):
         for name, raw in zip(chunk, store.get_many(chunk), strict=True):
             entry = _decoded(raw)
             if raw and entry:

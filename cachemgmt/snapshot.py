@@ -91,8 +91,10 @@ def advance_clock() -> int:
     """
     if not transaction.get_connection().in_atomic_block:
         raise RuntimeError("advance_clock() belongs inside the transaction of the change")
-    Clock.objects.get_or_create(pk=1)
-    Clock.objects.filter(pk=1).update(number=F("number") + 1, changed_at=timezone.now())
+    changes = {"number": F("number") + 1, "changed_at": timezone.now()}
+    if not Clock.objects.filter(pk=1).update(**changes):
+        Clock.objects.get_or_create(pk=1)
+        Clock.objects.filter(pk=1).update(**changes)
     number = Clock.objects.values_list("number", flat=True).get(pk=1)
     transaction.on_commit(lambda: announce_clock(number))
     return number
