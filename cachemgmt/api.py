@@ -1,7 +1,7 @@
 """What other packages may use of the cache: one function or type for each thing they can want."""
 
 from cachemgmt.assembly import bulkhead, cache_engine, filler, register_failures
-from cachemgmt.background import let_servers_learn
+from cachemgmt.background import let_servers_learn, register_work
 from cachemgmt.calls import BookCall, ProviderCall
 from cachemgmt.engine.bulkhead import Bulkhead
 from cachemgmt.engine.cache import Cache
@@ -19,7 +19,14 @@ from cachemgmt.ledger import Bill, count, release_connection, write_counts
 from cachemgmt.metrics import metrics
 from cachemgmt.models import WarmingList
 from cachemgmt.names import register_names
-from cachemgmt.snapshot import LoadRevisions, advance_clock, decisions, snapshot
+from cachemgmt.snapshot import (
+    Load,
+    LoadRevisions,
+    advance_clock,
+    decisions,
+    learn_from_database,
+    snapshot,
+)
 from cachemgmt.stored_entry import StoredEntry, Wanted
 from cachemgmt.warming import Warmed, register_warmer, request_run
 
@@ -60,13 +67,17 @@ __all__ = [
     "fingerprint",
     "inspector",
     "known",
+    "learn",
+    "learn_from_database",
     "let_servers_learn",
     "metrics",
     "normalise_message",
+    "register_decisions",
     "register_failures",
     "register_names",
     "register_revisions",
     "register_warmer",
+    "register_work",
     "release_connection",
     "request_run",
     "write_counts",
@@ -81,3 +92,18 @@ def known() -> Knowledge:
 def register_revisions(load: LoadRevisions) -> None:
     """Say how to load the published revision of each collection ("" for one without any)."""
     decisions().load_revisions = load
+
+
+def register_decisions(name: str, load: Load) -> None:
+    """Say how to load what others decide in the database. It stands in `known().others` under that name, and
+    is loaded anew when `advance_clock` was called in the transaction that changed it. What `load` returns is
+    shared by threads: it must not be changed."""
+    decisions().load_others[name] = load
+
+
+def learn() -> None:
+    """Hear of changes that this process does not know of yet: from the store, else from the database.
+
+    One round trip. What cannot be read leaves things as they are.
+    """
+    cache_engine().reread_clock(Visit(Directives()))

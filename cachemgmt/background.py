@@ -25,6 +25,14 @@ REMOVAL_EVERY_S = 1.0
 TRIMMING_EVERY_S = 600.0
 
 
+_registered: list[tuple[float, Callable[[], object]]] = []
+
+
+def register_work(every_s: float, work: Callable[[], object]) -> None:
+    """Have each server process do the work every so many seconds, in a thread of its own."""
+    _registered.append((every_s, work))
+
+
 def start() -> None:
     """Start the threads of a server process. They end with it, after what was counted is written."""
     if not settings.REDIS_URL:
@@ -40,6 +48,7 @@ def start() -> None:
         (WARMING_EVERY_S, warm_waiting),
         (REMOVAL_EVERY_S, remove_dead),
         (TRIMMING_EVERY_S, trim_records),
+        *_registered,
     ):
         Thread(target=_repeat, args=(every_s, work), name=f"tria-{work.__name__}", daemon=True).start()
 

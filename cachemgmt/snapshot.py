@@ -1,8 +1,10 @@
 """The decisions in the database: how they are read, and how the clock is raised with them."""
 
+import contextlib
 import logging
 from collections.abc import Callable, Mapping
 from functools import cache
+from typing import Any
 
 from django.db import DatabaseError, transaction
 from django.db.models import F, Max
@@ -20,6 +22,7 @@ MAX_FLUSHES = 5000
 """Different flushes that a process knows; entries older than the ones before these are not reused."""
 
 LoadRevisions = Callable[[], Mapping[str, str]]
+Load = Callable[[], Any]
 
 
 def no_revisions() -> Mapping[str, str]:
@@ -32,6 +35,7 @@ class Decisions:
 
     def __init__(self) -> None:
         self.load_revisions: LoadRevisions = no_revisions
+        self.load_others: dict[str, Load] = {}
 
     def clock(self) -> int:
         """Return the clock; raise SourceUnavailable."""
@@ -68,6 +72,7 @@ class Decisions:
                 ),
                 rules={(rule.level, rule.intent): rule.as_rule() for rule in TtlRule.objects.all()},
                 revisions=dict(self.load_revisions()),
+                others={name: load() for name, load in self.load_others.items()},
             )
 
 
@@ -98,6 +103,12 @@ def advance_clock() -> int:
     number = Clock.objects.values_list("number", flat=True).get(pk=1)
     transaction.on_commit(lambda: announce_clock(number))
     return number
+
+
+def learn_from_database() -> None:
+    """Let this process know at once what was changed. Others learn it over Redis."""
+    with contextlib.suppress(SourceUnavailable):
+        snapshot().catch_up()
 
 
 def announce_clock(number: int) -> None:

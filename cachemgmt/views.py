@@ -18,6 +18,8 @@ MAX_HOURS = 24 * 366
 class MetricsView(APIView):
     """GET hits, misses, calls, spent and saved; `?hours=` (default 24), `?collection=`."""
 
+    right = "metrics"
+
     def get(self, request: Request) -> Response:
         asked = request.query_params.get("hours", "24")
         if not (re.fullmatch(r"[0-9]{1,6}", asked) and 1 <= int(asked) <= MAX_HOURS):
@@ -30,6 +32,8 @@ class MetricsView(APIView):
 
 class CacheHealthView(APIView):
     """GET whether the store works, what is in it, and what is known of the rules."""
+
+    right = "metrics"
 
     def get(self, _request: Request) -> Response:
         store = cache_engine().store

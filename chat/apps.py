@@ -10,11 +10,18 @@ class ChatConfig(AppConfig):
     def ready(self) -> None:
         """Tell the cache where published revisions are found, which errors are the provider's, and how a
         question is answered ahead."""
-        from cachemgmt.api import register_failures, register_revisions, register_warmer
+        from access.origins import ORIGINS
+        from cachemgmt.api import (
+            register_decisions,
+            register_failures,
+            register_revisions,
+            register_warmer,
+        )
         from chat.failures import ProviderFailures
-        from chat.models import Collection
+        from chat.models import Collection, allowed_origins
         from chat.warming import warm
 
+        register_decisions(ORIGINS, allowed_origins)
         register_revisions(lambda: dict(Collection.objects.values_list("slug", "revision")))
         register_failures(ProviderFailures())
         register_warmer(warm)

@@ -10,6 +10,7 @@ ChatError
 │   └── ProviderUnreadable        its output is cut off or not what was asked for
 ├── IndexUnavailable              the passages cannot be searched
 ├── Overloaded                    as many questions as may wait are waiting already
+├── CallsUsedUp                   the caller may not have the language model called for now
 ├── UnknownCollection             there is no such collection
 └── NotCached                     only-if-cached was asked for, and there is nothing stored
 """
@@ -60,6 +61,14 @@ class IndexUnavailable(ChatError):
 
 class Overloaded(ChatError):
     """As many questions as may wait are waiting already."""
+
+
+class CallsUsedUp(ChatError):
+    """The key has used up its calls to the language model for now. Stored answers are given as before."""
+
+    def __init__(self, message: str | None = None, *, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
 
 
 class UnknownCollection(ChatError):

@@ -36,4 +36,6 @@ class ProviderFailures:
 
     def allows_stale(self, error: Exception) -> bool:
         """Whether a stale answer may serve. A refusal is an answer, too: it may not."""
+        if isinstance(error, errors.CallsUsedUp):
+            return True
         return self.note(error) is not None and not isinstance(error, errors.ProviderRefused)

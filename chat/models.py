@@ -1,11 +1,13 @@
 """Policies: collections, their documents, revisions and vectors."""
 
 import hashlib
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import ClassVar
 
 import numpy as np
+from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
 from django.db import models
 from django.utils import timezone
@@ -15,6 +17,7 @@ from chat.knowledge.documents import SourceDocument
 
 Floats = NDArray[np.float32]
 
+ORIGIN = re.compile(r"https?://(?:[a-z0-9-]+(?:\.[a-z0-9-]+)*|\[[0-9a-f:]+\])(?::[0-9]{1,5})?")
 SLUG = r"^[a-z0-9][a-z0-9-]{0,49}$"
 ROWS_PER_QUERY = 500
 """Databases bound how many parameters one query may have."""
@@ -23,6 +26,16 @@ ROWS_PER_QUERY = 500
 def hash_of_text(text: str) -> str:
     """Return 32 hex digits that stand for exactly this text."""
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+
+def check_origins(text: str) -> None:
+    """Raise ValidationError naming the lines that are no origin: scheme and host, with a port perhaps."""
+    wrong = [line for line in text.split() if not ORIGIN.fullmatch(line)]
+    if wrong:
+        told = (
+            f"No origin: {', '.join(wrong[:3])}. It reads like https://www.example.com, with nothing behind."
+        )
+        raise ValidationError(told)
 
 
 class Collection(models.Model):
@@ -36,6 +49,12 @@ class Collection(models.Model):
     name = models.CharField(max_length=100)
     revision = models.CharField(max_length=32, blank=True, editable=False)
     published_at = models.DateTimeField(null=True, editable=False)
+    allowed_origins = models.TextField(
+        blank=True,
+        validators=[check_origins],
+        help_text="Web pages that may ask this collection from the browser, one origin per line, such as "
+        "https://www.example.com. Each needs a session that a server of yours starts.",
+    )
 
     class Meta:
         ordering: ClassVar = ["slug"]
@@ -50,6 +69,12 @@ class Collection(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+def allowed_origins() -> dict[str, frozenset[str]]:
+    """Return the origins whose pages may ask, by collection. One query."""
+    rows = Collection.objects.exclude(allowed_origins="").values_list("slug", "allowed_origins")
+    return {slug: frozenset(text.split()) for slug, text in rows}
 
 
 class DocumentQuerySet(models.QuerySet["Document"]):

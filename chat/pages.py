@@ -1,7 +1,7 @@
 """The chat page, for people."""
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
@@ -22,6 +22,8 @@ SAMPLE_QUESTIONS = (
 @require_safe
 def chat_page(request: HttpRequest) -> HttpResponse:
     """Return the page. It reads no database, so it is there to show what the endpoint says."""
+    if not settings.CHAT_PAGE:
+        raise Http404
     collection = settings.DEFAULT_COLLECTION
     name = settings.LLM_PROVIDER
     context = {
@@ -29,5 +31,6 @@ def chat_page(request: HttpRequest) -> HttpResponse:
         "collection": collection,
         "examples": SAMPLE_QUESTIONS if collection == "sample" else (),
         "max_chars": MAX_MESSAGE_CHARS,
+        "needs_session": settings.REQUIRE_API_KEY,
     }
     return render(request, "chat/page.html", context)

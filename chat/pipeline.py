@@ -17,6 +17,7 @@ from cachemgmt.api import (
 )
 from cachemgmt.api import Overloaded as NoPlace
 from chat.errors import (
+    CallsUsedUp,
     ChatError,
     IndexUnavailable,
     NotCached,
@@ -41,7 +42,7 @@ from chat.scope import (
 )
 from chat.stages.generate import HANDOFF_TEXT, PERSON_TEXT
 from chat.stages.retrieve import Retriever, in_canonical_order, is_enough
-from chat.types import Answer, Question, Turn
+from chat.types import Answer, Asker, Question, Turn
 
 MAX_ATTEMPTS = 3
 """An answer that a flush or a new revision overtakes in its making is made again, up to so often in all."""
@@ -86,6 +87,8 @@ class Pipeline:
         run = self._begin(question)
         with run.timed("lookup"):
             found = self._cache.get_response(run.message, run.turns, scope=run.scope)
+        if question.asker:
+            question.asker.confirm(reread=found.status == "bypass")
         if found.entry:
             if found.is_stale:
                 self._refresh(question, run)
@@ -96,7 +99,7 @@ class Pipeline:
         run.missed = found.reason
         try:
             if question.purpose == "customer":
-                return self._make(run)
+                return self._make_for(question.asker, run)
             # It has its slot before any lease, so that no customer waits for a warmer that queues.
             with self._bulkhead.warming():
                 return self._make(run)
@@ -110,6 +113,24 @@ class Pipeline:
         finally:
             if run.scope.visit.place:
                 run.scope.visit.place.leave()
+
+    def _make_for(self, asker: Asker | None, run: Run) -> Answer:
+        """Make the answer on the asker's account; where that is used up, from what is stored."""
+        visit = run.scope.visit
+        if asker is None or visit.directives.only_if_cached:
+            return self._make(run)
+        wait_s = asker.begin_calls()
+        if wait_s is None:
+            try:
+                return self._make(run)
+            finally:
+                asker.end_calls(run.bill.llm_call_count)
+        directives = replace(visit.directives, only_if_cached=True)
+        run.scope = replace(run.scope, visit=replace(visit, directives=directives))
+        try:
+            return self._make(run)
+        except NotStored as error:
+            raise CallsUsedUp(retry_after_s=wait_s) from error
 
     def _begin(self, question: Question) -> Run:
         message = normalise_message(question.message)

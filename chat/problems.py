@@ -1,6 +1,7 @@
 """Errors as RFC 9457 problem documents: what was wrong, with which field, and whether to try again."""
 
 import logging
+from math import ceil
 from typing import Any
 
 from django.core.exceptions import RequestDataTooBig
@@ -21,6 +22,7 @@ PROBLEMS: dict[type[errors.ChatError], tuple[int, str, str, int | None]] = {
     errors.UnknownCollection: (404, "unknown-collection", "There is no such collection", None),
     errors.NotCached: (504, "not-cached", "Nothing is stored for this question", None),
     errors.Overloaded: (503, "overloaded", "Too many questions are waiting for the language model", 5),
+    errors.CallsUsedUp: (429, "calls-used-up", "This key has used up its calls to the language model", 60),
     errors.IndexUnavailable: (503, "index-unavailable", "The policies cannot be searched right now", 5),
     errors.ProviderMisconfigured: (
         502,
@@ -73,8 +75,18 @@ def problem_response(error: Exception, context: dict[str, Any]) -> Response | No
     if isinstance(error, exceptions.UnsupportedMediaType):
         return problem(415, "wrong-content-type", "The body must be application/json")
     if isinstance(error, exceptions.APIException):
-        name = str(error.default_code).replace("_", "-")
-        response = problem(error.status_code, name, str(error.detail))
+        codes = error.get_codes()
+        name = str(codes if isinstance(codes, str) else error.default_code).replace("_", "-")
+        field = getattr(error, "field", None)
+        response = problem(
+            error.status_code,
+            name,
+            str(error.detail),
+            field_errors=[{"field": field, "detail": str(error.detail)}] if field else None,
+            retry_after_s=ceil(wait_s) if (wait_s := getattr(error, "wait", None)) else None,
+        )
+        if auth_header := getattr(error, "auth_header", None):
+            response["WWW-Authenticate"] = auth_header
         if isinstance(error, exceptions.MethodNotAllowed):
             response["Allow"] = ", ".join(context["view"].allowed_methods)
         return response

@@ -3,14 +3,13 @@
 import json
 import re
 from decimal import Decimal
-from typing import Annotated, Literal, NoReturn
+from typing import Annotated, Any, Literal, NoReturn
 
-from django.conf import settings
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import to_json
 from rest_framework.exceptions import ParseError, UnsupportedMediaType
 
-from cachemgmt.api import Directives
+from access.admission import Admission
 from chat.types import Answer, Question, Turn
 
 MAX_MESSAGE_CHARS = 4000
@@ -32,17 +31,10 @@ def check_text(value: str) -> str:
     return value
 
 
-def check_trust(value: str) -> str:
-    """Return the customer's id; raise ValueError where nobody vouches for it: one customer's answers would
-    be given to another."""
-    if not settings.TRUST_CUSTOMER_ID:
-        raise ValueError("is not accepted here (TRUST_CUSTOMER_ID is off)")
-    return value
-
-
 Message = Annotated[str, Field(max_length=MAX_MESSAGE_CHARS), AfterValidator(check_text)]
 EarlierMessage = Annotated[str, Field(max_length=MAX_MESSAGE_CHARS * 4), AfterValidator(check_text)]
-CustomerId = Annotated[str, Field(max_length=200), AfterValidator(check_text), AfterValidator(check_trust)]
+CustomerId = Annotated[str, Field(max_length=200), AfterValidator(check_text)]
+Signature = Annotated[str, Field(pattern=r"^[0-9A-Fa-f]{64}$")]
 Slug = Annotated[str, Field(max_length=50, pattern=r"^[A-Za-z0-9_-]+$")]
 
 
@@ -60,21 +52,24 @@ class TurnBody(Body):
 
 
 class QuestionBody(Body):
-    """What a customer asks. `history` is without the message itself, oldest first."""
+    """What a customer asks. `history` is without the message itself, oldest first. `customer_signature`: the
+    HMAC-SHA256 of `customer_id` by the key's signing secret, in hex, for a key that is not trusted."""
 
     message: Message
     history: Annotated[list[TurnBody], Field(max_length=MAX_HISTORY)] = []
     collection: Slug | None = None
     customer_id: CustomerId | None = None
+    customer_signature: Signature | None = None
 
-    def question(self, directives: Directives) -> Question:
-        """Return the body as a Question."""
+    def question(self, admission: Admission) -> Question:
+        """Return the body as a Question, as it was admitted."""
         return Question(
             message=self.message,
             history=tuple(Turn(role=turn.role, content=turn.content) for turn in self.history),
-            collection=self.collection or settings.DEFAULT_COLLECTION,
-            customer_id=self.customer_id,
-            directives=directives,
+            collection=admission.collection,
+            customer_id=admission.customer_id,
+            directives=admission.directives,
+            asker=admission,
         )
 
 
@@ -89,13 +84,17 @@ DECODER = json.JSONDecoder(parse_constant=refuse_constant)
 def read_body(content_type: str, body: bytes) -> QuestionBody:
     """Return the request's body, checked. Raises UnsupportedMediaType, ParseError or pydantic's
     ValidationError, which names the fields."""
+    return QuestionBody.model_validate(read_json(content_type, body))
+
+
+def read_json(content_type: str, body: bytes) -> Any:
+    """Return what the body says; raise UnsupportedMediaType or ParseError."""
     if body and content_type.partition(";")[0].strip().lower() != "application/json":
         raise UnsupportedMediaType(content_type)
     try:
-        found = DECODER.decode(body.decode())
+        return DECODER.decode(body.decode())
     except ValueError as error:
         raise ParseError from error
-    return QuestionBody.model_validate(found)
 
 
 def usd(amount: Decimal | None) -> str | None:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Literal
+from typing import Literal, Protocol
 
 from cachemgmt.api import Directives
 
@@ -23,12 +23,28 @@ class Turn:
     content: str
 
 
+class Asker(Protocol):
+    """Whoever asked, as far as the pipeline must mind him."""
+
+    def confirm(self, *, reread: bool = False) -> None:
+        """Raise if he may not ask any more, by the clock that was just read; `reread` where none was."""
+        ...
+
+    def begin_calls(self) -> float | None:
+        """Take a call to the language model ahead; return the seconds to wait where he has used up his."""
+        ...
+
+    def end_calls(self, n_calls: int) -> None:
+        """Say how many calls it became."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Question:
     """What a customer asks, of which collection, and how the cache may be used for it.
 
     `history` holds at most `HISTORY_LENGTH` messages, oldest first, without `message` itself.
-    `customer_id` is trusted: whoever builds a Question has checked it.
+    `customer_id` is trusted: whoever builds a Question has checked it. `asker`: None for ourselves.
     """
 
     message: str
@@ -37,6 +53,7 @@ class Question:
     customer_id: str | None = None
     directives: Directives = field(default_factory=Directives)
     purpose: Literal["customer", "warming", "refresh"] = "customer"
+    asker: Asker | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

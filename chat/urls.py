@@ -3,10 +3,13 @@
 from django.urls import path
 
 from chat.pages import chat_page
+from chat.sessions import SessionView, page_session
 from chat.views import ChatView, HealthView
 
 urlpatterns = [
     path("", chat_page, name="chat-page"),
     path("api/chat", ChatView.as_view(), name="chat"),
+    path("api/sessions", SessionView.as_view(), name="sessions"),
+    path("page-session", page_session, name="page-session"),
     path("api/health", HealthView.as_view(), name="health"),
 ]

@@ -8,6 +8,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from access.admission import Admission, wish_of
+from access.authentication import who_asks
 from chat import assembly
 from chat.cache_headers import cache_headers, read_directives
 from chat.serializers import read_body, rendered
@@ -28,6 +30,7 @@ class ChatView(APIView):
     """POST a question, get its answer."""
 
     content_negotiation_class = JsonAlone
+    right = "ask"
 
     @property
     def default_response_headers(self) -> dict[str, str]:
@@ -37,16 +40,20 @@ class ChatView(APIView):
     def post(self, request: Request) -> HttpResponse:
         meta = request.META
         directives = read_directives(meta.get("HTTP_CACHE_CONTROL", ""))
-        question = read_body(meta.get("CONTENT_TYPE", ""), request.body).question(directives)
-        answer = assembly.pipeline().answer(question)
+        body = read_body(meta.get("CONTENT_TYPE", ""), request.body)
+        admission = Admission(request, wish_of(body, directives))
+        answer = assembly.pipeline().answer(body.question(admission))
         # Not DRF's Response: to negotiate and render it costs more than the look-up.
         headers = cache_headers(answer.cache)
         return HttpResponse(rendered(answer), content_type="application/json", headers=headers)
 
 
 class HealthView(APIView):
-    """GET what the service runs on and whether it works."""
+    """GET whether the service works; for those who may read metrics also what it runs on."""
+
+    right = None
 
     def get(self, request: Request) -> Response:
-        body = health()
-        return Response(body, status=503 if body["status"] == "down" else 200)
+        found = health()
+        body = found if who_asks(request).may("metrics") else {"status": found["status"]}
+        return Response(body, status=503 if found["status"] == "down" else 200)

@@ -50,7 +50,13 @@ class Environment(BaseSettings):
     EMBEDDER: Literal["auto", "minilm", "openai", "hashed"] = "auto"
     DEFAULT_COLLECTION: str | None = Field(default=None, pattern=r"^[a-z0-9][a-z0-9-]{0,49}$")
     CACHE_ENABLED: bool = True
-    TRUST_CUSTOMER_ID: bool | None = None
+    REQUIRE_API_KEY: bool | None = None
+    CHAT_PAGE: bool | None = None
+    SESSION_TTL_S: int = Field(default=900, ge=60, le=86_400)
+    ASKS_PER_MINUTE_PER_KEY: int = Field(default=3000, ge=0)
+    ASKS_PER_MINUTE_PER_ADDRESS: int = Field(default=30, ge=0)
+    CALLS_PER_HOUR_PER_KEY: int = Field(default=5000, ge=0)
+    TRUSTED_PROXIES: int = Field(default=0, ge=0, le=10)
     WARM_ON_START: bool = False
     LLM_SLOTS: int | None = Field(default=None, ge=2, le=1024)
     FILL_TIMEOUT_S: float = Field(default=60.0, ge=1, le=600)
@@ -121,6 +127,10 @@ def unsafe_in_production(found: Environment) -> list[str]:
             found.LLM_PROVIDER == "auto" and not found.OPENAI_API_KEY,
             "OPENAI_API_KEY is missing: set it, or LLM_PROVIDER=extractive to quote policies without an LLM",
         ),
+        (
+            found.REQUIRE_API_KEY is False,
+            "REQUIRE_API_KEY=0 is for development: in production whoever reaches the port could ask, and pay",
+        ),
         (found.WARM_ON_START, "WARM_ON_START is for development: warm production with manage.py warm_cache"),
     ]
     return [message for is_wrong, message in rules if is_wrong]
@@ -137,7 +147,13 @@ PORT = ENV.PORT
 WEB_WORKERS = ENV.WEB_WORKERS
 WEB_THREADS = ENV.WEB_THREADS
 FILL_TIMEOUT_S = ENV.FILL_TIMEOUT_S
-TRUST_CUSTOMER_ID = not IS_PRODUCTION if ENV.TRUST_CUSTOMER_ID is None else ENV.TRUST_CUSTOMER_ID
+REQUIRE_API_KEY = IS_PRODUCTION if ENV.REQUIRE_API_KEY is None else ENV.REQUIRE_API_KEY
+CHAT_PAGE = not IS_PRODUCTION if ENV.CHAT_PAGE is None else ENV.CHAT_PAGE
+SESSION_TTL_S = ENV.SESSION_TTL_S
+ASKS_PER_MINUTE_PER_KEY = ENV.ASKS_PER_MINUTE_PER_KEY
+ASKS_PER_MINUTE_PER_ADDRESS = ENV.ASKS_PER_MINUTE_PER_ADDRESS
+CALLS_PER_HOUR_PER_KEY = ENV.CALLS_PER_HOUR_PER_KEY
+TRUSTED_PROXIES = ENV.TRUSTED_PROXIES
 WARM_ON_START = ENV.WARM_ON_START
 IS_SERVER = False
 """Whether this process answers customers: wsgi.py says so. Commands do not."""
@@ -186,12 +202,15 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "rest_framework",
+    "corsheaders",
     "cachemgmt",
+    "access",
     "chat",
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "tria_site.csp.ContentSecurityPolicyMiddleware",
+    "corsheaders.middleware.CorsMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -269,8 +288,9 @@ if REDIS_URL:
 REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
-    "DEFAULT_AUTHENTICATION_CLASSES": [],
-    "DEFAULT_PERMISSION_CLASSES": [],
+    "DEFAULT_AUTHENTICATION_CLASSES": ["access.authentication.BearerAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["access.authentication.HasRight"],
+    "DEFAULT_THROTTLE_CLASSES": ["access.authentication.AskThrottle"],
     "UNAUTHENTICATED_USER": None,
     "EXCEPTION_HANDLER": "chat.problems.problem_response",
 }
@@ -288,6 +308,13 @@ UNFOLD = {
     "DASHBOARD_CALLBACK": "cachemgmt.admin.dashboard.dashboard",
     "SIDEBAR": {"navigation": "cachemgmt.admin.navigation.navigation"},
 }
+
+# Which origins may ask is told by the collections: access.origins. No cookies: a page sends its session.
+CORS_URLS_REGEX = r"^/api/chat$"
+CORS_ALLOW_METHODS = ["POST", "OPTIONS"]
+CORS_ALLOW_HEADERS = ["accept", "authorization", "cache-control", "content-type"]
+CORS_EXPOSE_HEADERS = ["age", "cache-status", "retry-after", "www-authenticate"]
+CORS_PREFLIGHT_MAX_AGE = 600
 
 # Security ----------------------------------------------------------------------------------------------
 SECURE_CONTENT_TYPE_NOSNIFF = True

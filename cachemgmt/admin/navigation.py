@@ -34,6 +34,7 @@ MENU: dict[str, tuple[Entry, ...]] = {
         ("Model prices", "sell", "cachemgmt_modelprice_changelist", "cachemgmt.view_modelprice"),
     ),
     "People": (
+        ("API keys", "key", "access_apikey_changelist", "access.view_apikey"),
         ("Users", "person", "auth_user_changelist", "auth.view_user"),
         ("Groups", "group", "auth_group_changelist", "auth.view_group"),
     ),

@@ -1,6 +1,5 @@
 """TTL rules: how long stored results are reused."""
 
-import contextlib
 from typing import Any
 
 from django.contrib import admin, messages
@@ -12,9 +11,8 @@ from django.http import HttpRequest
 from cachemgmt.admin import wording
 from cachemgmt.admin.rule_form import TtlRuleForm
 from cachemgmt.admin.unfolded import ModelAdmin, display
-from cachemgmt.engine.errors import SourceUnavailable
 from cachemgmt.models import TtlRule
-from cachemgmt.snapshot import snapshot
+from cachemgmt.snapshot import learn_from_database
 
 
 @admin.register(TtlRule)
@@ -85,7 +83,7 @@ class TtlRuleAdmin(ModelAdmin):
         self, request: HttpRequest, obj: TtlRule, form: "ModelForm[TtlRule]", change: bool
     ) -> None:
         super().save_model(request, obj, form, change)
-        transaction.on_commit(learn)
+        transaction.on_commit(learn_from_database)
         messages.info(
             request, "The rule acts from the next question on, also on results that are stored already."
         )
@@ -99,14 +97,8 @@ class TtlRuleAdmin(ModelAdmin):
 
     def delete_model(self, request: HttpRequest, obj: TtlRule) -> None:
         super().delete_model(request, obj)
-        transaction.on_commit(learn)
+        transaction.on_commit(learn_from_database)
         messages.info(request, "From the next question on, the rule of the whole level holds again.")
-
-
-def learn() -> None:
-    """Let this process know the change at once. Another learns it over Redis."""
-    with contextlib.suppress(SourceUnavailable):
-        snapshot().catch_up()
 
 
 PARTNERS = {"response": "reply", "reply": "response"}

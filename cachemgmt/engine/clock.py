@@ -7,7 +7,7 @@ revision. A `Knowledge` is everything that was decided up to one value of it.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from cachemgmt.engine.entry import Entry
 
@@ -97,7 +97,8 @@ class Knowledge:
     `rules` by (level, intent), intent "" for the whole level. `revisions` are the published policy
     revisions by collection, "" for one without any. `floor`: the flushes up to this clock are no longer
     listed, so entries older than it are not reused. `is_complete`: False where nothing could be loaded yet,
-    so that what is missing here may yet exist.
+    so that what is missing here may yet exist. `others` are decisions that are not the cache's own, by name:
+    they are only kept as new as the rest.
     """
 
     clock: int = 0
@@ -107,6 +108,7 @@ class Knowledge:
     flushes: Flushes = field(default_factory=Flushes)
     rules: Mapping[tuple[str, str], Rule] = field(default_factory=dict)
     revisions: Mapping[str, str] = field(default_factory=dict)
+    others: Mapping[str, Any] = field(default_factory=dict)
 
     def rule(self, level: str, intent: str | None) -> Rule:
         """Return the rule for the intent in that level, else the level's, else the default."""

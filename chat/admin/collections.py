@@ -3,30 +3,44 @@
 from typing import Any
 
 from django.contrib import admin
+from django.db import transaction
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 
 from cachemgmt.admin.readonly import ReadOnlyAdmin
-from cachemgmt.admin.unfolded import display
+from cachemgmt.admin.unfolded import ModelAdmin, display
+from cachemgmt.api import advance_clock
 from chat.models import Collection
 
 
 @admin.register(Collection)
 class CollectionAdmin(ReadOnlyAdmin):
-    """What is published, and since when."""
+    """What is published, and since when. Which pages of the web may ask is all that is changed here."""
 
     list_display = ("name", "slug", "document_count", "state", "published_at", "revision_words")
     search_fields = ("name", "slug")
-    fields = ("name", "slug", "document_count", "state", "published_at", "revision_words")
+    shown = ("name", "slug", "document_count", "state", "published_at", "revision_words")
+    fieldsets = (
+        (None, {"fields": shown}),
+        ("Web pages that may ask", {"fields": ["allowed_origins"]}),
+    )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Collection]:
         collections: QuerySet[Collection] = super().get_queryset(request)
         return collections.annotate(n=Count("documents"))
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
-        return self.fields
+        return self.shown
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return ModelAdmin.has_change_permission(self, request, obj)
+
+    def save_model(self, request: HttpRequest, obj: Collection, form: Any, change: bool) -> None:
+        with transaction.atomic():
+            super().save_model(request, obj, form, change)
+            advance_clock()
 
     @display(description="Documents", ordering="n")
     def document_count(self, collection: Any) -> str:

@@ -1,5 +1,7 @@
 /* Asking the service: one question out, one answer or one problem back. */
 
+import { authorization } from "./session.js";
+
 const TIMEOUT_MS = 120_000;
 
 /** What went wrong, for people: a title, details, and what may help. */
@@ -11,20 +13,26 @@ export class Problem extends Error {
 }
 
 /**
- * Return the service's answer to `message` after `history`.
+ * Return the service's answer to `message` after `history`. `session`: where the page gets its session, if it
+ * needs one.
  * Throws Problem; or, if `signal` was aborted, an AbortError.
  */
-export async function ask(endpoint, message, history, signal) {
+export async function ask({ endpoint, session }, message, history, signal) {
   const timeout = AbortSignal.timeout(TIMEOUT_MS);
   const body = history.length ? { message, history } : { message };
   let response;
   let content;
   try {
+    const either = AbortSignal.any([signal, timeout]);
     response = await fetch(endpoint, {
       method: "POST",
-      headers: { "Content-Type": "application/json", Accept: "application/json, application/problem+json" },
+      headers: {
+        "Content-Type": "application/json",
+        Accept: "application/json, application/problem+json",
+        ...(await authorization(session, either)),
+      },
       body: JSON.stringify(body),
-      signal: AbortSignal.any([signal, timeout]),
+      signal: either,
     });
     content = await response.text();
   } catch (error) {

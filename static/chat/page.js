@@ -11,6 +11,7 @@ const [welcome, log, waiting, problem, form, input, send, count] = [
   "welcome", "log", "waiting", "problem", "composer", "message", "send", "count",
 ].map((id) => document.getElementById(id));
 const maxChars = Number(form.dataset.maxChars);
+const service = { endpoint: form.action, session: form.dataset.session };
 const hasKeyboard = matchMedia("(pointer: fine)");
 const wantsCalm = matchMedia("(prefers-reduced-motion: reduce)");
 
@@ -64,7 +65,7 @@ async function submit(question) {
   focusAfterSending();
   show(asked);
   try {
-    const answer = await ask(form.action, question, history.slice(-HISTORY_TURNS), request.signal);
+    const answer = await ask(service, question, history.slice(-HISTORY_TURNS), request.signal);
     log.append(answerElement(answer));
     history.push({ role: "user", content: question }, { role: "assistant", content: answer.answer });
   } catch (error) {

@@ -80,6 +80,7 @@ class Twice(SimpleRateThrottle):
 
 
 class Throttled(APIView):
+    right = None
     throttle_classes = [Twice]
 
     def get(self, request: Request) -> Response:

@@ -154,13 +154,6 @@ def test_an_unknown_collection_is_named(client: Client) -> None:
     assert response.json()["errors"][0]["field"] == "collection"
 
 
-def test_a_customer_id_is_refused_where_nobody_vouches_for_it(client: Client, settings: Any) -> None:
-    settings.TRUST_CUSTOMER_ID = False
-    response = post(client, {"message": REFUND, "customer_id": "17"})
-    assert response.status_code == 400
-    assert response.json()["errors"][0]["field"] == "customer_id"
-
-
 def test_a_useless_directive_is_named(client: Client) -> None:
     response = post(client, {"message": REFUND}, cache_control="max-age=soon")
     assert response.json()["errors"][0]["field"] == "Cache-Control"

@@ -4,9 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from access import limits, usage
 from cachemgmt import assembly, ledger, snapshot, warming
 
-MADE_ONCE = (assembly.cache_engine, assembly.filler, assembly.bulkhead, assembly.breaker)
+MADE_ONCE = (assembly.cache_engine, assembly.filler, assembly.bulkhead, assembly.breaker, limits.rates)
 
 
 @pytest.fixture(autouse=True)
@@ -27,5 +28,6 @@ def forget() -> None:
         made_once.cache_clear()
     snapshot.snapshot().forget()
     ledger._sums.clear()
+    usage._used.clear()
     ledger._is_out.clear()
     ledger._unbooked.clear()

@@ -13,7 +13,7 @@ from chat import assembly
 from chat.errors import ChatError
 from chat.problems import field_errors
 from chat.serializers import QuestionBody, usd
-from chat.types import Answer
+from chat.types import Answer, Question
 
 
 class Command(BaseCommand):
@@ -29,7 +29,12 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         body = {"message": options["question"], "collection": options["collection"]}
         try:
-            question = QuestionBody.model_validate(body).question(Directives(no_cache=options["no_cache"]))
+            asked = QuestionBody.model_validate(body)
+            question = Question(
+                message=asked.message,
+                collection=asked.collection or settings.DEFAULT_COLLECTION,
+                directives=Directives(no_cache=options["no_cache"]),
+            )
             self._print(assembly.pipeline().answer(question))
             write_counts()
         except ValidationError as error:

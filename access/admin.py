@@ -1,0 +1,136 @@
+"""API keys in the admin: made, looked at, revoked. Their text is shown once."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.db import transaction
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.utils import timezone
+from django.utils.html import format_html
+
+from access.caller import RIGHTS
+from access.identity import signing_secret
+from access.keys import Issued, issue
+from access.models import ApiKey
+from cachemgmt.admin.unfolded import ModelAdmin, action, display
+from cachemgmt.api import known, learn_from_database
+
+RIGHT_WORDS = {
+    "ask": "ask",
+    "trusted": "name customers",
+    "skip_cache": "skip the cache",
+    "metrics": "read metrics",
+}
+
+
+class ApiKeyForm(forms.ModelForm[ApiKey]):
+    """A key's name, rights and limits."""
+
+    collections = forms.MultipleChoiceField(
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+        help_text=ApiKey._meta.get_field("collections").help_text,
+    )
+
+    class Meta:
+        model = ApiKey
+        fields = (
+            "name",
+            "collections",
+            *(f"may_{right}" for right in RIGHTS),
+            "asks_per_minute",
+            "calls_per_hour",
+            "expires_at",
+        )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # One that has gone stays to be seen, and to be taken away.
+        slugs = sorted({*known().revisions, *(self.instance.collections or [])})
+        self.fields["collections"].choices = [(slug, slug) for slug in slugs]  # type: ignore[attr-defined]
+
+    def clean_expires_at(self) -> Any:
+        """Return when the key expires; refuse what is over already."""
+        expires_at = self.cleaned_data["expires_at"]
+        if expires_at and "expires_at" in self.changed_data and expires_at <= timezone.now():
+            raise forms.ValidationError("This time is over already.")
+        return expires_at
+
+
+@admin.register(ApiKey)
+class ApiKeyAdmin(ModelAdmin):
+    """A change is in effect at the next question. Keys are revoked, not deleted: one sees whose it was."""
+
+    form = ApiKeyForm
+    list_display = ("name", "key_id", "state", "rights", "collection_names", "last_used_at", "created_at")
+    list_filter = ("may_trusted", "may_metrics")
+    search_fields = ("name", "key_id")
+    readonly_fields = ("key_id", "state", "created_at", "created_by", "last_used_at", "revoked_at")
+    actions = ("revoke_chosen",)
+
+    def get_fieldsets(self, request: HttpRequest, obj: ApiKey | None = None) -> Any:
+        limits = {"fields": ["asks_per_minute", "calls_per_hour", "expires_at"]}
+        about = [("About this key", {"fields": list(self.readonly_fields)})] if obj else []
+        return [
+            (None, {"fields": ["name", "collections"]}),
+            ("What it may do", {"fields": [f"may_{right}" for right in RIGHTS]}),
+            ("Limits", limits),
+            *about,
+        ]
+
+    @display(description="State", label={"In force": "success", "Revoked": "danger", "Expired": "warning"})
+    def state(self, key: ApiKey) -> str:
+        if key.revoked_at:
+            return "Revoked"
+        return "Expired" if key.expires_at and key.expires_at <= timezone.now() else "In force"
+
+    @display(description="May")
+    def rights(self, key: ApiKey) -> str:
+        held = [word for right, word in RIGHT_WORDS.items() if getattr(key, f"may_{right}")]
+        return ", ".join(held) or "nothing"
+
+    @display(description="Collections")
+    def collection_names(self, key: ApiKey) -> str:
+        return ", ".join(key.collections) or "all"
+
+    def has_change_permission(self, request: HttpRequest, obj: ApiKey | None = None) -> bool:
+        is_over = obj is not None and obj.revoked_at is not None
+        return not is_over and bool(super().has_change_permission(request, obj))
+
+    def has_delete_permission(self, request: HttpRequest, obj: ApiKey | None = None) -> bool:
+        return False
+
+    def save_model(self, request: HttpRequest, obj: ApiKey, form: Any, change: bool) -> None:
+        if change:
+            super().save_model(request, obj, form, change)
+        else:
+            obj.created_by = request.user.get_username()
+            request._tria_issued = issue(obj)  # type: ignore[attr-defined]  # for response_add, and no longer
+        transaction.on_commit(learn_from_database)
+
+    def response_add(
+        self, request: HttpRequest, obj: ApiKey, post_url_continue: str | None = None
+    ) -> HttpResponse:
+        """Show the key's text: on this page and nowhere else. A message would be kept in the session."""
+        issued: Issued = request._tria_issued  # type: ignore[attr-defined]
+        context = {
+            **self.admin_site.each_context(request),
+            "title": f"The key for {obj.name}",
+            "opts": self.opts,
+            "text": issued.text,
+            "signing_secret": None if obj.may_trusted else signing_secret(obj.key_id),
+        }
+        response = TemplateResponse(request, "admin/access/apikey/issued.html", context)
+        response["Cache-Control"] = "no-store"
+        return response
+
+    @action(description="Revoke the chosen keys", permissions=["change"], icon="block")
+    def revoke_chosen(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
+        for key in queryset:
+            key.revoke()
+        transaction.on_commit(learn_from_database)
+        told = "Revoked from the next question on: {}. Sessions that they started are over, too."
+        messages.success(request, format_html(told, ", ".join(key.name for key in queryset)))

@@ -1,0 +1,73 @@
+"""Sessions for browser pages over HTTP: started by a server with a key, or for our own chat page."""
+
+import time
+from typing import Annotated
+
+from django.conf import settings
+from django.http import HttpRequest, JsonResponse
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_POST
+from pydantic import Field
+from rest_framework import status
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from access.admission import Admission, wish_of
+from access.authentication import who_asks
+from access.caller import PAGE_ID
+from access.errors import Refused
+from access.origins import foreign_origin
+from access.sessions import Session, token_of
+from cachemgmt.api import Directives
+from chat.serializers import Body, CustomerId, Signature, Slug, read_json
+
+
+class SessionBody(Body):
+    """What a session is for, and how long it lasts."""
+
+    collection: Slug | None = None
+    customer_id: CustomerId | None = None
+    customer_signature: Signature | None = None
+    ttl_s: Annotated[int, Field(ge=60)] | None = None
+
+
+class SessionView(APIView):
+    """POST to start a session for a browser page, which then asks with its token instead of the key."""
+
+    right = "ask"
+
+    def post(self, request: Request) -> Response:
+        body = SessionBody.model_validate(read_json(request.META.get("CONTENT_TYPE", ""), request.body))
+        if who_asks(request).is_session:
+            raise Refused("A session cannot start another: its server does", "not-allowed")
+        admission = Admission(request, wish_of(body, Directives()))
+        admission.confirm(reread=True)
+        session = Session(
+            key_id=who_asks(request).key_id,
+            collection=admission.collection,
+            customer_id=admission.customer_id,
+            expires_at=int(time.time()) + min(body.ttl_s or settings.SESSION_TTL_S, settings.SESSION_TTL_S),
+        )
+        return Response(told(session), status=status.HTTP_201_CREATED)
+
+
+@csrf_exempt  # it carries no cookie, and what it gives is no visitor's own
+@require_POST
+def page_session(request: HttpRequest) -> JsonResponse:
+    """Return a session for our own chat page, to the page itself. 404 where there is no such page."""
+    if not settings.CHAT_PAGE or foreign_origin(request) is not None:
+        return JsonResponse({"title": "There is nothing here", "status": 404}, status=404)
+    expires_at = int(time.time()) + settings.SESSION_TTL_S
+    session = Session(key_id=PAGE_ID, collection=settings.DEFAULT_COLLECTION, expires_at=expires_at)
+    return JsonResponse(told(session), status=201, headers={"Cache-Control": "no-store"})
+
+
+def told(session: Session) -> dict[str, object]:
+    """Return the session as its starter is told of it."""
+    return {
+        "token": token_of(session),
+        "expires_at": session.expires_at,
+        "collection": session.collection,
+        "customer_id": session.customer_id,
+    }
