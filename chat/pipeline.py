@@ -1,7 +1,7 @@
 """A question's way to its answer: look up, classify, retrieve, generate, validate, keep."""
 
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from decimal import Decimal
 
 from cachemgmt.api import (
@@ -31,7 +31,7 @@ from chat.intents import intent_named
 from chat.providers.base import Provider
 from chat.report import Reporter
 from chat.response_cache import ChatResponseCache
-from chat.run import Draft, Reading, Run
+from chat.run import Draft, Reading, Run, nobody
 from chat.scope import (
     Scope,
     is_kept_for_owner,
@@ -46,6 +46,15 @@ from chat.types import Answer, Asker, Question, Turn
 
 MAX_ATTEMPTS = 3
 """An answer that a flush or a new revision overtakes in its making is made again, up to so often in all."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Missed:
+    """A question that no stored answer served."""
+
+    question: Question
+    run: Run
+    found: Lookup
 
 
 class Pipeline:
@@ -84,6 +93,14 @@ class Pipeline:
         Raises Overloaded, UnknownCollection, NotCached, IndexUnavailable or a ProviderError; nothing is
         stored then.
         """
+        found = self.look_up(question)
+        return self.make(found) if isinstance(found, Missed) else found
+
+    def look_up(self, question: Question) -> Answer | Missed:
+        """Return the stored answer, else what `make` needs to make one. One round trip, no query.
+
+        Raises UnknownCollection, or IndexUnavailable where it is not known which collections there are.
+        """
         run = self._begin(question)
         with run.timed("lookup"):
             found = self._cache.get_response(run.message, run.turns, scope=run.scope)
@@ -97,9 +114,18 @@ class Pipeline:
         if question.collection not in known.revisions:
             raise UnknownCollection if known.is_complete else IndexUnavailable
         run.missed = found.reason
+        return Missed(question=question, run=run, found=found)
+
+    def make(self, missed: Missed, tell: Callable[[str], None] = nobody) -> Answer:
+        """Return the answer that was not stored, made by its stages; each is told as it begins.
+
+        May be called in another thread than `look_up`, once. Raises what `answer` raises.
+        """
+        run = missed.run
+        run.tell = tell
         try:
-            if question.purpose == "customer":
-                return self._make_for(question.asker, run)
+            if missed.question.purpose == "customer":
+                return self._make_for(missed.question.asker, run)
             # It has its slot before any lease, so that no customer waits for a warmer that queues.
             with self._bulkhead.warming():
                 return self._make(run)
@@ -109,7 +135,7 @@ class Pipeline:
             self._report.failed(run, "not-cached")
             raise NotCached from error
         except (ChatError, NoPlace, NotFilled) as error:
-            return self._stale_or_raise(run, found, error)
+            return self._stale_or_raise(run, missed.found, error)
         finally:
             if run.scope.visit.place:
                 run.scope.visit.place.leave()

@@ -17,6 +17,9 @@ logger = logging.getLogger(__name__)
 
 CONTENT_TYPE = "application/problem+json"
 
+INTERNAL = {"type": "urn:tria:problem:internal", "title": "Something went wrong on our side", "status": 500}
+"""The problem for what was not foreseen. It tells nothing of the cause."""
+
 # exception -> (status, type, title, Retry-After in seconds)
 PROBLEMS: dict[type[errors.ChatError], tuple[int, str, str, int | None]] = {
     errors.UnknownCollection: (404, "unknown-collection", "There is no such collection", None),
@@ -52,7 +55,10 @@ def problem(
         body["detail"] = detail
     if field_errors:
         body["errors"] = field_errors
-    headers = {} if retry_after_s is None else {"Retry-After": str(retry_after_s)}
+    headers = {}
+    if retry_after_s is not None:
+        body["retry_after_s"] = retry_after_s  # an event has no header
+        headers["Retry-After"] = str(retry_after_s)
     return Response(body, status=status, content_type=CONTENT_TYPE, headers=headers)
 
 
@@ -122,9 +128,8 @@ def path_of(places: tuple[int | str, ...]) -> str:
 
 
 def server_error(request: HttpRequest) -> JsonResponse:
-    """Return the problem for what was not foreseen: Django's handler500. It tells nothing of the cause."""
-    body = {"type": "urn:tria:problem:internal", "title": "Something went wrong on our side", "status": 500}
-    return JsonResponse(body, status=500, content_type=CONTENT_TYPE)
+    """Return the problem for what was not foreseen: Django's handler500."""
+    return JsonResponse(INTERNAL, status=500, content_type=CONTENT_TYPE)
 
 
 def not_found(request: HttpRequest, exception: Exception) -> JsonResponse:

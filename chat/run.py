@@ -1,6 +1,6 @@
 """One question under way: what is known of it so far, and what it has cost."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from time import perf_counter
@@ -8,6 +8,10 @@ from time import perf_counter
 from cachemgmt.api import Bill, Outcome
 from chat.scope import Scope
 from chat.types import Classification, Intent, Passage, Turn
+
+
+def nobody(_stage: str) -> None:
+    """Nobody wants to be told which stage begins."""
 
 
 @dataclass(slots=True)
@@ -23,10 +27,13 @@ class Run:
     outcomes: list[Outcome] = field(default_factory=list)
     timing_ms: dict[str, float] = field(default_factory=dict)
     started: float = field(default_factory=perf_counter)
+    tell: Callable[[str], None] = nobody
+    """Told each stage as it begins."""
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
-        """Add the time spent inside to the stage's."""
+        """Tell that the stage begins, and add the time spent inside to it."""
+        self.tell(stage)
         started = perf_counter()
         try:
             yield

@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.http import HttpResponse
+from django.http.response import HttpResponseBase
 from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -14,6 +15,7 @@ from chat import assembly
 from chat.cache_headers import cache_headers, read_directives
 from chat.serializers import read_body, rendered
 from chat.status import health
+from chat.streaming import streamed, wants_events
 
 
 class JsonAlone(BaseContentNegotiation):
@@ -27,7 +29,7 @@ class JsonAlone(BaseContentNegotiation):
 
 
 class ChatView(APIView):
-    """POST a question, get its answer."""
+    """POST a question, get its answer; by events, where the client asks for them."""
 
     content_negotiation_class = JsonAlone
     right = "ask"
@@ -37,12 +39,14 @@ class ChatView(APIView):
         """Nothing: that only POST is allowed is told where something else was tried."""
         return {}
 
-    def post(self, request: Request) -> HttpResponse:
+    def post(self, request: Request) -> HttpResponseBase:
         meta = request.META
         directives = read_directives(meta.get("HTTP_CACHE_CONTROL", ""))
         body = read_body(meta.get("CONTENT_TYPE", ""), request.body)
-        admission = Admission(request, wish_of(body, directives))
-        answer = assembly.pipeline().answer(body.question(admission))
+        question = body.question(Admission(request, wish_of(body, directives)))
+        if wants_events(request):
+            return streamed(assembly.pipeline(), question)
+        answer = assembly.pipeline().answer(question)
         # Not DRF's Response: to negotiate and render it costs more than the look-up.
         headers = cache_headers(answer.cache)
         return HttpResponse(rendered(answer), content_type="application/json", headers=headers)

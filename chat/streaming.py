@@ -1,0 +1,120 @@
+"""An answer as server-sent events: the stages as they begin, then the answer or the problem.
+
+What is not stored is made in a thread of its own, so that the request's thread can look after the client.
+Once he has gone, the next keep-alive ends his stream; the answer is made all the same: others may be waiting
+for it, and it is kept for who asks next.
+"""
+
+import logging
+from collections.abc import Callable, Iterator
+from queue import Empty, SimpleQueue
+from threading import Thread
+from time import perf_counter
+
+from django.db import connections
+from django.http import HttpResponse
+from django.http.response import HttpResponseBase, StreamingHttpResponse
+from pydantic_core import to_json
+from rest_framework.request import Request
+
+from cachemgmt.api import release_connection
+from chat.cache_headers import cache_headers
+from chat.errors import Overloaded
+from chat.pipeline import Missed, Pipeline
+from chat.problems import INTERNAL, problem_response
+from chat.serializers import rendered
+from chat.types import Answer, Question
+
+logger = logging.getLogger(__name__)
+
+MEDIA_TYPE = "text/event-stream"
+HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+KEEP_ALIVE_S = 5.0
+"""How often something is sent while nothing happens: to keep the connection, or notice that it is gone."""
+
+KEEP_ALIVE = b": keep-alive\n\n"
+
+Told = SimpleQueue[tuple[bytes, bool]]
+"""Events as they are sent, each with whether it is the last."""
+
+
+def wants_events(request: Request) -> bool:
+    """Whether the client asks for events, by their name, and would not rather have a JSON body."""
+    if MEDIA_TYPE not in request.META.get("HTTP_ACCEPT", "").lower():
+        return False
+    return request.get_preferred_type(["application/json", MEDIA_TYPE]) == MEDIA_TYPE
+
+
+def in_thread(work: Callable[[], None]) -> None:
+    """Do the work in a thread of its own, which keeps no database connection. Raises Overloaded where no
+    thread can be started."""
+
+    def run() -> None:
+        try:
+            work()
+        finally:
+            connections.close_all()
+
+    try:
+        Thread(target=run, name="tria-stream", daemon=True).start()
+    except RuntimeError as error:
+        raise Overloaded from error
+
+
+def streamed(
+    pipeline: Pipeline,
+    question: Question,
+    *,
+    in_background: Callable[[Callable[[], None]], None] = in_thread,
+    keep_alive_s: float = KEEP_ALIVE_S,
+) -> HttpResponseBase:
+    """Return the response whose body is the question's events; for a stored answer that is one.
+
+    Raises what `Pipeline.look_up` raises, and Overloaded: nothing has been sent then. Whatever goes wrong
+    later is told by a `problem` event.
+    """
+    found = pipeline.look_up(question)
+    if isinstance(found, Answer):
+        headers = {**cache_headers(found.cache), **HEADERS}
+        return HttpResponse(event("answer", rendered(found)), content_type=MEDIA_TYPE, headers=headers)
+    told = Told()
+    in_background(lambda: _make(pipeline, found, told))
+    release_connection()
+    return StreamingHttpResponse(_events(told, keep_alive_s), content_type=MEDIA_TYPE, headers=HEADERS)
+
+
+def event(name: str, data: bytes) -> bytes:
+    """Return an event as it is sent. `data` is JSON, which has no line ends."""
+    return b"event: %b\ndata: %b\n\n" % (name.encode(), data)
+
+
+def _events(told: Told, keep_alive_s: float) -> Iterator[bytes]:
+    is_last = False
+    while not is_last:
+        try:
+            sent, is_last = told.get(timeout=keep_alive_s)
+        except Empty:
+            sent = KEEP_ALIVE
+        yield sent
+
+
+def _make(pipeline: Pipeline, missed: Missed, told: Told) -> None:
+    """Make the answer, telling how far it is. The last event is told, whatever happens."""
+
+    def tell(stage: str) -> None:
+        after_ms = round((perf_counter() - missed.run.started) * 1000, 3)
+        told.put((event("stage", to_json({"stage": stage, "after_ms": after_ms})), False))
+
+    tell("lookup")
+    try:
+        last = event("answer", rendered(pipeline.make(missed, tell)))
+    except Exception as error:  # noqa: BLE001 - it would end this thread, and nobody would tell the client
+        last = event("problem", to_json(_problem(error)))
+    told.put((last, True))
+
+
+def _problem(error: Exception) -> object:
+    response = problem_response(error, {})
+    if response is None:
+        logger.error("A question failed", exc_info=error, extra={"outcome": "internal"})
+    return INTERNAL if response is None else response.data
