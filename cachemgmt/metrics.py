@@ -3,10 +3,10 @@
 from collections.abc import Iterable
 from datetime import timedelta
 from decimal import Decimal
-from typing import Any, TypedDict
 
 from django.db.models import Count, Q, Sum
 from django.utils import timezone
+from typing_extensions import TypedDict
 
 from cachemgmt.ledger import write_counts
 from cachemgmt.models import LlmCall, MetricBucket
@@ -28,6 +28,22 @@ class LevelTotals(TypedDict):
     saved_usd: str
 
 
+class Metrics(TypedDict):
+    """What happened in a time. Amounts are decimal USD strings."""
+
+    since: str
+    hours: float
+    collection: str | None
+    total: LevelTotals
+    levels: dict[str, LevelTotals]
+    calls: int
+    unpriced_calls: int
+    spent_usd: str
+    spent_on_warming_usd: str
+    saved_usd: str
+    saved_net_usd: str
+
+
 OUTCOMES = {
     "hit": "hits",
     "miss": "misses",
@@ -38,7 +54,7 @@ OUTCOMES = {
 }
 
 
-def metrics(*, hours: float = 24, collection: str | None = None) -> dict[str, Any]:
+def metrics(*, hours: float = 24, collection: str | None = None) -> Metrics:
     """Return what happened in the last hours: {"since", "hours", "total", "levels", "calls", "spent_usd", …}.
 
     `total` counts questions, `levels` the look-ups inside them. This process's counts are written first;

@@ -2,13 +2,14 @@
 
 import logging
 from math import ceil
-from typing import Any
+from typing import Annotated, Any, NotRequired
 
 from django.core.exceptions import RequestDataTooBig
 from django.http import Http404, HttpRequest, JsonResponse
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 from rest_framework import exceptions
 from rest_framework.response import Response
+from typing_extensions import TypedDict
 
 from chat import errors
 from chat.cache_headers import BadDirective
@@ -38,6 +39,40 @@ PROBLEMS: dict[type[errors.ChatError], tuple[int, str, str, int | None]] = {
     errors.ProviderTimedOut: (504, "provider-timed-out", "The language model did not answer in time", 5),
     errors.ProviderUnreadable: (502, "provider-unreadable", "The language model's output was unusable", None),
 }
+
+TYPES: dict[str, int] = {
+    **{kind: status for status, kind, _, _ in PROBLEMS.values()},
+    "invalid-input": 400,
+    "invalid-json": 400,
+    "not-authenticated": 401,
+    "authentication-failed": 401,
+    "permission-denied": 403,
+    "not-found": 404,
+    "method-not-allowed": 405,
+    "too-large": 413,
+    "wrong-content-type": 415,
+    "throttled": 429,
+    "internal": 500,
+}
+"""Each problem there is, by the end of its type, with its status."""
+
+
+class FieldBody(TypedDict):
+    """What is wrong with a field, such as `history[1].role`."""
+
+    field: str
+    detail: str
+
+
+class ProblemBody(TypedDict):
+    """What went wrong (RFC 9457)."""
+
+    type: Annotated[str, Field(json_schema_extra={"enum": [f"urn:tria:problem:{kind}" for kind in TYPES]})]
+    title: str
+    status: int
+    detail: NotRequired[str]
+    errors: NotRequired[list[FieldBody]]
+    retry_after_s: NotRequired[Annotated[int, Field(description="As in the header Retry-After.", ge=0)]]
 
 
 def problem(

@@ -1,16 +1,21 @@
-"""The chat endpoint's body: what may be in it, and how an answer is rendered."""
+"""The chat endpoint's bodies: what may be in a question, and how an answer is rendered.
+
+Their types are what the API's description is made of (`tria_site.openapi`).
+"""
 
 import json
 import re
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Annotated, Any, Literal, NoReturn
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, with_config
 from pydantic_core import to_json
 from rest_framework.exceptions import ParseError, UnsupportedMediaType
+from typing_extensions import TypedDict
 
 from access.admission import Admission
-from chat.types import Answer, Question, Turn
+from chat.types import HISTORY_LENGTH, Answer, Question, Turn
 
 MAX_MESSAGE_CHARS = 4000
 MAX_HISTORY = 100
@@ -31,11 +36,33 @@ def check_text(value: str) -> str:
     return value
 
 
-Message = Annotated[str, Field(max_length=MAX_MESSAGE_CHARS), AfterValidator(check_text)]
-EarlierMessage = Annotated[str, Field(max_length=MAX_MESSAGE_CHARS * 4), AfterValidator(check_text)]
-CustomerId = Annotated[str, Field(max_length=200), AfterValidator(check_text)]
+# What `check_text` refuses, as far as JSON Schema can say it.
+TEXT_SCHEMA: dict[str, Any] = {
+    "minLength": 1,
+    "pattern": r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]+$",
+}
+Message = Annotated[
+    str,
+    Field(
+        max_length=MAX_MESSAGE_CHARS,
+        description="The question. Not blank.",
+        examples=["What's your refund policy?"],
+        json_schema_extra=TEXT_SCHEMA,
+    ),
+    AfterValidator(check_text),
+]
+EarlierMessage = Annotated[
+    str,
+    Field(max_length=MAX_MESSAGE_CHARS * 4, json_schema_extra=TEXT_SCHEMA),
+    AfterValidator(check_text),
+]
+CustomerId = Annotated[
+    str,
+    Field(max_length=200, json_schema_extra=TEXT_SCHEMA),
+    AfterValidator(check_text),
+]
 Signature = Annotated[str, Field(pattern=r"^[0-9A-Fa-f]{64}$")]
-Slug = Annotated[str, Field(max_length=50, pattern=r"^[A-Za-z0-9_-]+$")]
+Slug = Annotated[str, Field(max_length=50, pattern=r"^[A-Za-z0-9_-]+$", examples=["sample"])]
 
 
 class Body(BaseModel):
@@ -52,14 +79,30 @@ class TurnBody(Body):
 
 
 class QuestionBody(Body):
-    """What a customer asks. `history` is without the message itself, oldest first. `customer_signature`: the
-    HMAC-SHA256 of `customer_id` by the key's signing secret, in hex, for a key that is not trusted."""
+    """What a customer asks. `history` is without the message itself, oldest first."""
 
     message: Message
-    history: Annotated[list[TurnBody], Field(max_length=MAX_HISTORY)] = []
-    collection: Slug | None = None
-    customer_id: CustomerId | None = None
-    customer_signature: Signature | None = None
+    history: Annotated[
+        list[TurnBody],
+        Field(
+            max_length=MAX_HISTORY,
+            description=f"The earlier messages of this conversation; the last {HISTORY_LENGTH} count.",
+        ),
+    ] = []
+    collection: Annotated[
+        Slug | None, Field(description="Which policies. The service's default collection if left out.")
+    ] = None
+    customer_id: Annotated[
+        CustomerId | None,
+        Field(
+            description="Whose question it is: what is personal is kept for this customer alone, and without "
+            "it not at all. Counts from a trusted key, or with its signature; else refused.",
+        ),
+    ] = None
+    customer_signature: Annotated[
+        Signature | None,
+        Field(description="The HMAC-SHA256 of `customer_id` by the key's signing secret, in hex."),
+    ] = None
 
     def question(self, admission: Admission) -> Question:
         """Return the body as a Question, as it was admitted."""
@@ -71,6 +114,64 @@ class QuestionBody(Body):
             directives=admission.directives,
             asker=admission,
         )
+
+
+Usd = Annotated[str | None, Field(description="USD as a decimal string, null where a price is not known.")]
+exact = with_config(ConfigDict(extra="forbid"))
+"""Of a response: it has these fields and no others."""
+
+
+@exact
+class IntentBody(TypedDict):
+    """What the message wishes for, and how sure that is."""
+
+    name: str
+    confidence: Annotated[float, Field(ge=0, le=1)]
+
+
+@exact
+class SourceBody(TypedDict):
+    """A passage that the answer rests on."""
+
+    document: str
+    title: str
+    section: str
+    passage: str
+
+
+@exact
+class CacheBody(TypedDict):
+    """How the cache took part."""
+
+    status: Literal["hit", "miss", "stale", "collapsed", "bypass"]
+    level: Annotated[
+        Literal["response", "reply"] | None, Field(description="What a stored answer was reused from.")
+    ]
+    reason: Annotated[str | None, Field(description="Why it was made, not kept, or reused past its time.")]
+    age_s: Annotated[int | None, Field(description="Seconds since it was made.")]
+    ttl_s: Annotated[int | None, Field(description="Seconds it stays fresh; negative once stale.")]
+    entry_id: Annotated[str | None, Field(description="By which it can be flushed.")]
+
+
+@exact
+class CostBody(TypedDict):
+    """What this request spent, and what it would have spent without the cache."""
+
+    spent_usd: Usd
+    saved_usd: Usd
+
+
+@exact
+class AnswerBody(TypedDict):
+    """An answer from the policies, and how it came about."""
+
+    answer: str
+    intent: IntentBody
+    sources: list[SourceBody]
+    needs_human: Annotated[bool, Field(description="Whether this is a hand-off to a person.")]
+    cache: CacheBody
+    cost: CostBody
+    timing_ms: Annotated[Mapping[str, float], Field(description="In all, and of the stages those that ran.")]
 
 
 def refuse_constant(name: str) -> NoReturn:
@@ -105,7 +206,7 @@ def usd(amount: Decimal | None) -> str | None:
 def rendered(answer: Answer) -> bytes:
     """Return the answer as the endpoint's JSON body."""
     cache = answer.cache
-    body = {
+    body: AnswerBody = {
         "answer": answer.text,
         "intent": {"name": answer.intent, "confidence": answer.confidence},
         "sources": [

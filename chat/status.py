@@ -1,9 +1,11 @@
 """What the service runs on, and whether each part works: for health checks and for people."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Literal
 
 from django.conf import settings
 from django.db import DatabaseError, connection
+from typing_extensions import TypedDict
 
 from cachemgmt.api import bulkhead, cache_engine, known
 from chat.models import Collection
@@ -14,18 +16,48 @@ PROVIDERS = {
 }
 
 
-def health() -> dict[str, Any]:
-    """Return {"status": "ok" | "degraded" | "down"} and what is to be told of each part.
+class Part(TypedDict):
+    """One thing the service runs on."""
 
-    Degraded: answers are given, but slower or dearer. Down: the database cannot be read. One query.
-    """
+    engine: str
+    is_healthy: bool
+
+
+class Described(TypedDict):
+    """Who answers."""
+
+    name: str
+    description: str
+
+
+class KnowledgeFacts(TypedDict):
+    """What is answered from: each collection with its published revision."""
+
+    index: Literal["server", "embedded"]
+    collections: dict[str, str]
+    default_collection: str
+
+
+class Health(TypedDict):
+    """Degraded: answers are given, but slower or dearer. Down: the database cannot be read."""
+
+    status: Literal["ok", "degraded", "down"]
+    provider: Described
+    bulkhead: Mapping[str, int]
+    cache: Mapping[str, object]
+    database: Part
+    knowledge: KnowledgeFacts
+
+
+def health() -> Health:
+    """Return what is to be told of each part. One query."""
     cache = dict(cache_engine().store.health_check())
     try:
         collections = dict(Collection.objects.values_list("slug", "revision"))
-        database = {"engine": connection.vendor, "is_healthy": True}
+        database = Part(engine=connection.vendor, is_healthy=True)
     except DatabaseError:
-        collections, database = {}, {"engine": connection.vendor, "is_healthy": False}
-    working = "ok" if cache["is_healthy"] else "degraded"
+        collections, database = {}, Part(engine=connection.vendor, is_healthy=False)
+    working: Literal["ok", "degraded"] = "ok" if cache["is_healthy"] else "degraded"
     return {
         "status": working if database["is_healthy"] else "down",
         "provider": {"name": settings.LLM_PROVIDER, "description": PROVIDERS[settings.LLM_PROVIDER]},
