@@ -21,6 +21,11 @@ IN_ADMIN = {
     "style-src": "'self' 'unsafe-inline'",
     "img-src": "'self' data:",
 }
+IN_API_DOCS = {
+    # Swagger UI's icons are in its style sheet, and it styles by attribute.
+    "style-src": "'self' 'unsafe-inline'",
+    "img-src": "'self' data:",
+}
 
 
 def header_value(rules: dict[str, str]) -> str:
@@ -35,13 +40,22 @@ class ContentSecurityPolicyMiddleware:
         self.get_response = get_response
         self._everywhere = header_value(EVERYWHERE)
         self._in_admin = header_value({**EVERYWHERE, **IN_ADMIN})
+        self._in_api_docs = header_value({**EVERYWHERE, **IN_API_DOCS})
 
     @cached_property
     def _admin_path(self) -> str:
         return reverse("admin:index")
 
+    @cached_property
+    def _api_docs_path(self) -> str:
+        return reverse("api-docs")
+
+    def _value_for(self, path: str) -> str:
+        if path.startswith(self._admin_path):
+            return self._in_admin
+        return self._in_api_docs if path == self._api_docs_path else self._everywhere
+
     def __call__(self, request: HttpRequest) -> HttpResponse:
         response = self.get_response(request)
-        is_admin = request.path.startswith(self._admin_path)
-        response.headers.setdefault(HEADER, self._in_admin if is_admin else self._everywhere)
+        response.headers.setdefault(HEADER, self._value_for(request.path))
         return response

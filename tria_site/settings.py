@@ -203,6 +203,8 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "rest_framework",
     "corsheaders",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
     "cachemgmt",
     "access",
     "chat",
@@ -293,6 +295,14 @@ REST_FRAMEWORK = {
     "DEFAULT_THROTTLE_CLASSES": ["access.authentication.AskThrottle"],
     "UNAUTHENTICATED_USER": None,
     "EXCEPTION_HANDLER": "chat.problems.problem_response",
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "TRIA",
+    "DESCRIPTION": "Answers from a company's policies, with their sources, and never paid for twice.",
+    "VERSION": "0.1.0",
+    "OAS_VERSION": "3.1.1",
+    "POSTPROCESSING_HOOKS": ["tria_site.openapi.complete"],
 }
 DATA_UPLOAD_MAX_MEMORY_SIZE = 256 * 1024
 

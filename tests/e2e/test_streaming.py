@@ -69,6 +69,7 @@ class Stream:
             if line.startswith("event: "):
                 name = line.removeprefix("event: ").strip()
             elif line.startswith("data: "):
+                assert self.response.readline() == b"\n"
                 return name, json.loads(line.removeprefix("data: "))
         return None
 
@@ -215,7 +216,7 @@ def test_past_the_places_a_stream_is_refused_by_a_problem(product: Product, llm:
 def test_who_waits_is_kept_company_and_collapses(product: Product, llm: LlmServer) -> None:
     hold = Hold()
     llm.script("classify", hold)
-    question = "Is there a charge for gift wrapping?"
+    question = "How long does a parcel to Germany usually take?"
     with streamed(product, question) as first, streamed(product, question) as second:
         assert hold.reached.wait(10)
         assert [second.stage() for _ in range(2)] == ["lookup", "classify"]
