@@ -20,10 +20,14 @@ from chat.types import HISTORY_LENGTH, Answer, Question, Turn
 MAX_MESSAGE_CHARS = 4000
 MAX_HISTORY = 100
 
-UNSENDABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+CONTROL = r"\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f"
 """Control characters but tab and line ends."""
 
-VISIBLE = re.compile(r"[^\s\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
+INVISIBLE = r"\s\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff"
+UNSENDABLE = re.compile(f"[{CONTROL}]")
+VISIBLE = re.compile(f"[^{INVISIBLE}]")
+TEXT_SCHEMA: dict[str, Any] = {"pattern": f"^[^{CONTROL}]*[^{INVISIBLE}{CONTROL}][^{CONTROL}]*$"}
+"""What `check_text` accepts."""
 
 
 def check_text(value: str) -> str:
@@ -36,11 +40,6 @@ def check_text(value: str) -> str:
     return value
 
 
-# What `check_text` refuses, as far as JSON Schema can say it.
-TEXT_SCHEMA: dict[str, Any] = {
-    "minLength": 1,
-    "pattern": r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]+$",
-}
 Message = Annotated[
     str,
     Field(

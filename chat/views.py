@@ -1,10 +1,7 @@
 """The HTTP side: parse, call, render."""
 
-from typing import Any
-
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
-from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -18,20 +15,9 @@ from chat.status import health
 from chat.streaming import streamed, wants_events
 
 
-class JsonAlone(BaseContentNegotiation):
-    """There is nothing to choose: what comes and goes is JSON, whatever a client would rather accept."""
-
-    def select_parser(self, request: Request, parsers: Any) -> Any:
-        return parsers[0]
-
-    def select_renderer(self, request: Request, renderers: Any, format_suffix: str | None = None) -> Any:
-        return renderers[0], renderers[0].media_type
-
-
 class ChatView(APIView):
     """POST a question, get its answer; by events, where the client asks for them."""
 
-    content_negotiation_class = JsonAlone
     right = "ask"
 
     @property

@@ -295,6 +295,8 @@ REST_FRAMEWORK = {
     "DEFAULT_THROTTLE_CLASSES": ["access.authentication.AskThrottle"],
     "UNAUTHENTICATED_USER": None,
     "EXCEPTION_HANDLER": "chat.problems.problem_response",
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "chat.negotiation.JsonAlone",
+    "DEFAULT_METADATA_CLASS": None,  # OPTIONS tells nothing that /api/schema does not
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
 }
 SPECTACULAR_SETTINGS = {

@@ -243,8 +243,9 @@ def test_a_client_that_reads_slowly_gets_everything_and_holds_up_nobody(
         headers = {"Host": "127.0.0.1", "Content-Length": str(len(body)), "Connection": "close"}
         lines = [f"{name}: {value}" for name, value in (REQUEST_HEADERS | headers).items()]
         sock.sendall("\r\n".join(["POST /api/chat HTTP/1.1", *lines, "", body]).encode())
-        wait_until(lambda: ask(product, question).outcome == "hit", within_s=REPLY_WITHIN_S)
+        wait_until(lambda: len(llm.calls_of("validate")) == 1, within_s=REPLY_WITHIN_S)
         wait_until(lambda: n_threads(product, "tria-stream") == 0, within_s=REPLY_WITHIN_S)
+        assert ask(product, question).outcome == "hit"
         received = bytearray()
         while part := sock.recv(100):
             received += part
