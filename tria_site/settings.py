@@ -304,6 +304,7 @@ SPECTACULAR_SETTINGS = {
     "DESCRIPTION": "Answers from a company's policies, with their sources, and never paid for twice.",
     "VERSION": "0.1.0",
     "OAS_VERSION": "3.1.1",
+    "TAGS": [{"name": "Answers"}, {"name": "Operation"}],
     "POSTPROCESSING_HOOKS": ["tria_site.openapi.complete"],
 }
 DATA_UPLOAD_MAX_MEMORY_SIZE = 256 * 1024

@@ -3,6 +3,7 @@
 import { answerElement, questionElement } from "./answer.js";
 import { ask } from "./ask.js";
 import { element } from "./elements.js";
+import { UNDER_WAY } from "./words.js";
 
 const HISTORY_TURNS = 20;
 const SLOW_AFTER_MS = 6000;
@@ -65,7 +66,7 @@ async function submit(question) {
   focusAfterSending();
   show(asked);
   try {
-    const answer = await ask(service, question, history.slice(-HISTORY_TURNS), request.signal);
+    const answer = await ask(service, question, history.slice(-HISTORY_TURNS), request.signal, showStage);
     log.append(answerElement(answer));
     history.push({ role: "user", content: question }, { role: "assistant", content: answer.answer });
   } catch (error) {
@@ -123,6 +124,13 @@ function showWaiting(isWaiting) {
   const text = element("p", {}, "Looking for the answer…");
   waiting.replaceChildren(element("span", { class: "dots", "aria-hidden": "true" }, element("i"), element("i"), element("i")), text);
   slowTimer = setTimeout(() => text.replaceChildren("Still working. A new question can take some seconds."), SLOW_AFTER_MS);
+}
+
+/** Say what is being done for the answer. */
+function showStage(stage) {
+  if (!(stage in UNDER_WAY)) return;
+  clearTimeout(slowTimer);
+  waiting.querySelector("p")?.replaceChildren(UNDER_WAY[stage]);
 }
 
 function startAnew() {

@@ -39,6 +39,13 @@ export const STAGES = {
   validate: "Validate",
 };
 
+export const UNDER_WAY = {
+  classify: "Understanding the question…",
+  retrieve: "Searching the policies…",
+  generate: "Writing the answer…",
+  validate: "Checking the answer against the policies…",
+};
+
 /** Return why no complete answer was reused, in words; a reason that has none as it is. */
 export function reason(name, level) {
   const said = REASONS[name] ?? name.replaceAll("-", " ");

@@ -17,18 +17,21 @@ NO_FAULTS = {"not-cached", "unknown-collection"}
 
 
 @pytest.mark.parametrize(
-    ("accept", "operations"),
-    [("application/json", []), ("text/event-stream", ["--include-operation-id", "ask"])],
+    ("accept", "options"),
+    [
+        ("application/json", []),
+        ("text/event-stream", ["--include-operation-id", "ask", "--phases", "examples,fuzzing"]),
+    ],
     ids=["json", "events"],
 )
 def test_nothing_undocumented_is_answered_to_anything(
-    product: Product, tmp_path: Path, accept: str, operations: list[str]
+    product: Product, tmp_path: Path, accept: str, options: list[str]
 ) -> None:
     logged = len(product.log.read_text())
     program = Path(sys.executable).with_name("schemathesis")
     url = f"{product.url}/api/schema"
     done = subprocess.run(
-        [program, "--config-file", CONFIG, "run", url, "-H", f"Accept: {accept}", "--no-color", *operations],
+        [program, "--config-file", CONFIG, "run", url, "-H", f"Accept: {accept}", "--no-color", *options],
         cwd=tmp_path,
         env={name: os.environ[name] for name in INHERITED if name in os.environ},
         capture_output=True,

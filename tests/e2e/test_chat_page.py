@@ -8,6 +8,8 @@ from playwright.sync_api import Locator, Page, Request, Route, expect
 
 from tests.e2e.conftest import Product
 from tests.fakes.browser import OpenPage
+from tests.fakes.llm_script import Fail, Hold
+from tests.fakes.llm_server import LlmServer
 
 REFUND = "What's your refund policy?"
 
@@ -164,6 +166,50 @@ def test_waiting_is_announced_and_nothing_is_sent_twice(chat: Page) -> None:
     expect(answers(chat)).to_have_count(1)
     expect(chat.get_by_role("status")).to_be_empty()
     expect(box(chat)).to_have_value("My next question")
+
+
+def test_each_stage_is_said_while_it_lasts(
+    browser_page: Page, llm_product: Product, llm_server: LlmServer
+) -> None:
+    held = {stage: Hold() for stage in ("classify", "generate", "validate")}
+    for stage, hold in held.items():
+        llm_server.script(stage, hold)
+    browser_page.goto(llm_product.url)
+    box(browser_page).fill("How much do you charge for delivery in England?")
+    box(browser_page).press("Enter")
+    for stage, said in (
+        ("classify", "Understanding the question"),
+        ("generate", "Writing the answer"),
+        ("validate", "Checking the answer"),
+    ):
+        expect(browser_page.get_by_role("status")).to_contain_text(said)
+        held[stage].until.set()
+    expect(answers(browser_page).locator(".status")).to_have_text("miss")
+    expect(browser_page.get_by_role("status")).to_be_empty()
+
+
+def test_problem_in_the_middle_of_an_answer_is_told(
+    browser_page: Page, llm_product: Product, llm_server: LlmServer
+) -> None:
+    llm_server.always("generate", Fail(429, retry_after=7))
+    browser_page.goto(llm_product.url)
+    box(browser_page).fill("How much do you charge for delivery in England?")
+    box(browser_page).press("Enter")
+    problem = browser_page.get_by_role("alert")
+    expect(problem).to_contain_text("The language model asks to slow down")
+    expect(problem).to_contain_text("Try again in 7 seconds.")
+    llm_server.always("generate", None)
+    problem.get_by_role("button", name="Try again").click()
+    expect(answers(browser_page)).to_have_count(1)
+
+
+def test_answer_that_breaks_off_is_a_problem(chat: Page) -> None:
+    cut = 'event: stage\ndata: {"stage":"classify","after_ms":0.1}\n\n: keep-alive\n\nevent: answer\nda'
+    chat.route("**/api/chat", lambda route: route.fulfill(body=cut, content_type="text/event-stream"))
+    box(chat).fill(REFUND)
+    box(chat).press("Enter")
+    expect(chat.get_by_role("alert")).to_contain_text("The service cannot be reached")
+    expect(box(chat)).to_have_value(REFUND)
 
 
 def test_unknown_price_is_said_and_markup_stays_text(chat: Page) -> None:
