@@ -2,9 +2,11 @@
 
 from django.urls import path
 
+from cachemgmt.prometheus import PrometheusView
 from cachemgmt.views import CacheHealthView, MetricsView
 
 urlpatterns = [
     path("api/cache/metrics", MetricsView.as_view(), name="cache-metrics"),
     path("api/cache/health", CacheHealthView.as_view(), name="cache-health"),
+    path("metrics", PrometheusView.as_view(), name="prometheus"),
 ]

@@ -336,8 +336,8 @@ X_FRAME_OPTIONS = "DENY"
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = IS_PRODUCTION
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if IS_PRODUCTION else None
-# A probe inside the network asks by plain HTTP.
-SECURE_REDIRECT_EXEMPT = [r"^api/health$", r"^api/cache/health$"]
+# A probe, or Prometheus, inside the network asks by plain HTTP.
+SECURE_REDIRECT_EXEMPT = [r"^api/health$", r"^api/cache/health$", r"^metrics$"]
 SECURE_HSTS_SECONDS = 31_536_000 if IS_PRODUCTION else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = IS_PRODUCTION
 AUTH_PASSWORD_VALIDATORS = [

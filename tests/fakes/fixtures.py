@@ -3,6 +3,8 @@
 What needs Django is imported late: pytest may load this module before Django is set up.
 """
 
+import os
+import shutil
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -50,3 +52,17 @@ def make_openai_provider(
     from chat.providers.openai_provider import OpenAIProvider
 
     return OpenAIProvider(make_openai_client(server, **options), models=models or MODELS)
+
+
+@pytest.fixture(scope="session")
+def promtool() -> str:
+    """Prometheus's checker of metrics, configuration and rules."""
+    return program("promtool", "Debian's package prometheus")
+
+
+def program(name: str, source: str) -> str:
+    """Return the path of a program; where there is none, skip, and in CI fail."""
+    found = shutil.which(name)
+    if found is None:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(f"there is no {name} here: {source} has it")
+    return found

@@ -5,9 +5,16 @@ from collections.abc import Iterator
 import pytest
 
 from access import limits, usage
-from cachemgmt import assembly, ledger, snapshot, warming
+from cachemgmt import assembly, ledger, prometheus, snapshot, warming
 
-MADE_ONCE = (assembly.cache_engine, assembly.filler, assembly.bulkhead, assembly.breaker, limits.rates)
+MADE_ONCE = (
+    assembly.cache_engine,
+    assembly.filler,
+    assembly.bulkhead,
+    assembly.breaker,
+    limits.rates,
+    prometheus.registry,
+)
 
 
 @pytest.fixture(autouse=True)
