@@ -134,8 +134,9 @@ def test_production_refuses_what_is_for_development(
 
 def test_the_example_file_lists_exactly_what_is_read() -> None:
     lines = Path(BASE_DIR / ".env.example").read_text(encoding="utf-8").splitlines()
-    listed = {line.partition("=")[0] for line in lines if line and not line.startswith("#")}
-    assert listed == set(Environment.model_fields)
+    listed = [line.partition("=")[0] for line in lines if line and not line.startswith("#")]
+    composed = re.findall(r"(?<!\$)\$\{([A-Z_]+)", (BASE_DIR / "docker-compose.yml").read_text("utf-8"))
+    assert sorted(listed) == sorted({*Environment.model_fields, *composed})
 
 
 def test_the_example_file_can_be_used_as_it_is(environment: pytest.MonkeyPatch) -> None:
