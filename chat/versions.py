@@ -60,6 +60,8 @@ def stage_versions(provider: Provider, embedder_id: str) -> Versions:
                 "stages/generate.py",
                 "stages/validate.py",
                 "stages/figures.py",
+                "stages/links.py",
+                "unseen.py",
                 "privacy.py",
                 "common_words.txt",
             ),

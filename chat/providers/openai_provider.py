@@ -12,8 +12,11 @@ from django.conf import settings
 from pydantic import AfterValidator, BaseModel
 
 from cachemgmt.api import BookCall
+from chat import unseen
 from chat.intents import OTHER, intents
+from chat.providers import openai_payload
 from chat.providers.openai_client import SAMPLING, OpenAIClient
+from chat.providers.openai_payload import payload_of
 from chat.types import Classification, Passage, Reply, Stage, Turn, Verdict
 
 PROMPTS_DIR = Path(__file__).parent.parent / "prompts"
@@ -185,14 +188,12 @@ class OpenAIProvider:
     def _ask(
         self, stage: Stage, data: Mapping[str, object], read: Callable[[str], Result], book: BookCall
     ) -> Result:
-        # Half of a surrogate pair, which JSON lets through, cannot be sent.
-        payload = json.dumps(data, ensure_ascii=False).encode("utf-8", "replace").decode("utf-8")
         return self._client.complete(
             stage=stage,
             model=self._models[stage],
             messages=[
                 {"role": "system", "content": system_prompt(stage)},
-                {"role": "user", "content": payload},
+                {"role": "user", "content": payload_of(data)},
             ],
             schema=schema_of(stage),
             read=read,
@@ -262,5 +263,7 @@ def digest(content: str) -> str:
     return hashlib.blake2b(content.encode(), digest_size=16).hexdigest()
 
 
-CODE = digest(Path(__file__).read_text(encoding="utf-8"))
-"""What this module was when it was imported."""
+CODE = digest(
+    "".join(Path(file).read_text("utf-8") for file in (__file__, openai_payload.__file__, unseen.__file__))
+)
+"""What this module, and those that write what it sends, were when it was imported."""

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from cachemgmt.api import BookCall
 from chat.providers.base import Provider
 from chat.types import Intent, Passage, Reply, Turn
+from chat.unseen import without_unseen
 
 HANDOFF_TEXT = "I can't answer that from our policies, let me get you a person."
 PERSON_TEXT = "Of course, let me get you a person."
@@ -31,7 +32,8 @@ def generate(
     objections: Sequence[str],
     book: BookCall,
 ) -> Reply:
-    """Return the provider's reply, its citations made sound (known passages, each once, in order)."""
+    """Return the provider's reply as a person sees it, its citations made sound (known passages, each once,
+    in order)."""
     reply = provider.generate(
         question=question,
         context=context,
@@ -42,4 +44,4 @@ def generate(
         book=book,
     )
     cited = tuple(sorted({index for index in reply.cited if 0 <= index < len(passages)}))
-    return Reply(text=reply.text.strip(), cited=cited)
+    return Reply(text=without_unseen(reply.text).strip(), cited=cited)

@@ -41,20 +41,20 @@ def test_a_reply_that_turns_out_personal_stays_with_its_customer(
     kitchen: Kitchen, llm_server: LlmServer
 ) -> None:
     told = {
-        "reply": "Refunds are paid within 5 working days. Write to anna.smith@example.com.",
+        "reply": "You wrote: My name is Anna Smith. Refunds are paid within 5 working days.",
         "cited": [0, 1],
     }
     llm_server.always("generate", Say(json.dumps(told)))
     llm_server.always("validate", Say('{"is_supported": true, "objections": []}'))
     first = kitchen.ask(REFUND, customer_id="anna")
-    assert "anna.smith" in first.text
+    assert "Anna Smith" in first.text
     assert {owner(entry) for entry in [*entries(kitchen, "response"), *entries(kitchen, "reply")]} == {"anna"}
     llm_server.always("generate", None)
-    assert "anna.smith" not in kitchen.ask(REFUND, customer_id="bob").text
+    assert "Anna Smith" not in kitchen.ask(REFUND, customer_id="bob").text
     # Her own stays hers, also when it is put together again from its parts.
     in_talk = kitchen.ask(REFUND, [("user", "Hello"), ("assistant", "Hello!")], customer_id="anna")
     assert in_talk.cache.level == "reply"
-    assert {owner(entry) for entry in entries(kitchen, "response") if "anna.smith" in str(entry.value)} == {
+    assert {owner(entry) for entry in entries(kitchen, "response") if "Anna Smith" in str(entry.value)} == {
         "anna"
     }
 
