@@ -19,9 +19,9 @@ _LINK = re.compile(
     | (?<![\w:/])//[^\s<>"'()\[\]]+                        # with the page's own scheme
     | \b(?:javascript|data|mailto|vbscript):[^\s<>"')]+
     | (?<=\]\()[^\s)]+ | (?<=\]:)\ *[^\s]+                 # Markdown
-    | [^\s@<>()\[\]]+@[^\s@<>()\[\]]+                      # e-mail
+    | [^\s@<>()\[\]]{1,64}@[^\s@<>()\[\]]+                 # e-mail
     | \bwww\.[^\s<>"'()\[\]]+
-    | \b(?:[a-z\d-]+\.)+(?:[a-z]{2,}/[^\s<>"'()\[\]]*|(?:TOP)\b)
+    | \b(?:[a-z\d-]{1,63}\.){1,8}(?:[a-z]{2,}/[^\s<>"'()\[\]]*|(?:TOP)\b)
     """.replace("TOP", _TOP),
     re.VERBOSE,
 )
@@ -38,4 +38,5 @@ def unsupported_links(reply: str, passages: Sequence[Passage]) -> list[str]:
 def links(text: str) -> Iterator[str]:
     """Yield a text's addresses, without what may be left out when one is written ("https://www.")."""
     for found in _LINK.finditer(text.casefold()):
-        yield _BEFORE_HOST.sub("", found.group().strip()).rstrip(".,;:!?*_/\"'”’»")
+        bare = found.group().strip(" .,;:!?*_\"'“”‘’«»")
+        yield _BEFORE_HOST.sub("", bare).rstrip("/")
