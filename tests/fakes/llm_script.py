@@ -89,6 +89,22 @@ class Hold:
     then: Say | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """What a text orders a model to answer, by stage. The model knows the text by its `sign`."""
+
+    sign: str
+    verdicts: Mapping[str, Mapping[str, object]]
+
+
+@dataclass(frozen=True)
+class Obey:
+    """Answer as the first of these orders says whose sign stands anywhere in what is sent, else rightly: the
+    most gullible of all models."""
+
+    orders: tuple[Order, ...]
+
+
 @dataclass(frozen=True)
 class Slow:
     """Answer rightly, but only after so many seconds."""
@@ -96,7 +112,7 @@ class Slow:
     seconds: float
 
 
-Action = Fail | Say | Fenced | Body | Disconnect | Hang | Drip | Hold | Slow
+Action = Fail | Say | Fenced | Body | Disconnect | Hang | Drip | Hold | Slow | Obey
 
 
 @dataclass(frozen=True, kw_only=True)

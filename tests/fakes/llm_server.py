@@ -19,6 +19,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from tests.fakes import llm_mind
+from tests.fakes.llm_obeying import ordered_by
 from tests.fakes.llm_script import (
     Action,
     Body,
@@ -28,6 +29,7 @@ from tests.fakes.llm_script import (
     Fenced,
     Hang,
     Hold,
+    Obey,
     Rate,
     Say,
     ServedCall,
@@ -203,7 +205,7 @@ class _Handler(BaseHTTPRequestHandler):
             case _:
                 self.send_answer(action, stage, request)
 
-    def send_answer(self, action: Say | Fenced | None, stage: str, request: Mapping[str, Any]) -> None:
+    def send_answer(self, action: Say | Fenced | Obey | None, stage: str, request: Mapping[str, Any]) -> None:
         """Answer rightly, or with the words given, and bill for it."""
         if stage == "embed":
             body, usage = embeddings_of(request)
@@ -251,17 +253,20 @@ def stage_of(request: Mapping[str, Any]) -> str:
     return "generate" if "objections" in data else "validate"
 
 
-def said(action: Say | Fenced | None, stage: str, request: Mapping[str, Any]) -> Say:
+def said(action: Say | Fenced | Obey | None, stage: str, request: Mapping[str, Any]) -> Say:
     """Return the words of the answer: those given, or what follows from the request."""
     if isinstance(action, Say):
         return action
     system, data = request["messages"][0]["content"], json.loads(request["messages"][-1]["content"])
+    ordered = ordered_by(action, stage, data) if isinstance(action, Obey) else None
+    if ordered is not None:
+        return Say(json.dumps(ordered, ensure_ascii=False))
     if stage == "classify":
         verdict = llm_mind.classify(system, data)
     else:
         verdict = llm_mind.generate(data) if stage == "generate" else llm_mind.validate(data)
     content = json.dumps(verdict, ensure_ascii=False)
-    return Say(f"Here it is:\n```json\n{content}\n```" if action else content)
+    return Say(f"Here it is:\n```json\n{content}\n```" if isinstance(action, Fenced) else content)
 
 
 def completion_of(words: Say, request: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, int]]:
