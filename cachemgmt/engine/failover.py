@@ -3,13 +3,14 @@
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from threading import Lock
 from typing import Self, TypeVar
 
 from cachemgmt.engine.breaker import Breaker
 from cachemgmt.engine.errors import StoreBusy, StoreError, StoreRefused, StoreUnavailable
 from cachemgmt.engine.freshness import RETENTION_S
-from cachemgmt.engine.store import Page, Store
+from cachemgmt.engine.store import Page, Renewal, Store
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -145,15 +146,20 @@ class FailoverStore:
             lambda store: store.take_lease(lease, token, ttl_s, reading=reading), is_write=True
         )
 
-    def renew_lease(self, lease: str, token: bytes, ttl_s: float, *, or_take: bool) -> bool:
+    def renew_leases(self, renewals: Sequence[Renewal]) -> list[bool]:
         """A lease that was taken while `first` was out is held in memory, and taken in `first` once it is
         back and nobody else was given it."""
+        if not renewals:
+            return []
         try:
-            if self._ask(lambda store: store.renew_lease(lease, token, ttl_s, or_take=or_take)):
-                return True
+            held = self._ask(lambda store: store.renew_leases(renewals))
         except StoreError:
-            return self._second.renew_lease(lease, token, ttl_s, or_take=or_take)
-        return self._second.renew_lease(lease, token, ttl_s, or_take=False)
+            return self._second.renew_leases(renewals)
+        lost = [
+            replace(one, or_take=False) for one, is_held in zip(renewals, held, strict=True) if not is_held
+        ]
+        held_here = iter(self._second.renew_leases(lost))
+        return [is_held or next(held_here) for is_held in held]
 
     def end_lease(self, lease: str, token: bytes, *, note: bytes = b"", note_ttl_s: float = 0.0) -> None:
         self._second.end_lease(lease, token, note=note, note_ttl_s=note_ttl_s)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from threading import Event, Lock, Thread
 
 from cachemgmt.engine.errors import StoreError
-from cachemgmt.engine.store import Store
+from cachemgmt.engine.store import Renewal, Store
 
 LEASE_S = 5.0
 RENEWALS = 3
@@ -46,7 +46,6 @@ class Lease:
     renewed_at: float
     is_over: bool = False
     is_lost: bool = False
-    renewing: Lock = field(default_factory=Lock)
 
     def ttl_s(self, now: float) -> float:
         """Return how long it may be taken for now: no longer than to the fill's deadline."""
@@ -63,6 +62,7 @@ class Heartbeat:
     """False: nobody calls `beat` but the owner. For tests on a time of their own."""
     _held: set[Lease] = field(default_factory=set)
     _lock: Lock = field(default_factory=Lock)
+    _renewing: Lock = field(default_factory=Lock)
     _is_running: bool = False
     _tick: Event = field(default_factory=Event)
 
@@ -80,7 +80,7 @@ class Heartbeat:
         finally:
             with self._lock:
                 self._held.discard(lease)
-            with lease.renewing:  # a renewal that came after its giving back would bring it to life again
+            with self._renewing:  # a renewal that came after its giving back would bring it to life again
                 lease.is_over = True
 
     def _run(self) -> None:
@@ -93,31 +93,32 @@ class Heartbeat:
             self.beat()
 
     def beat(self) -> None:
-        """Renew every lease that is held. A store that fails is tried again at the next beat."""
-        with self._lock:
-            held = list(self._held)
-        for lease in held:
-            with lease.renewing:
-                self._renew(lease)
+        """Renew every lease that is held, together: one after another, the last of many would run out on a
+        slow store. A store that fails is tried again at the next beat."""
+        with self._renewing:
+            with self._lock:
+                held = list(self._held)
+            now = self.monotonic()
+            # Past its deadline a lease ends by itself, and whoever waits takes over.
+            due = [lease for lease in held if not lease.is_over and lease.ttl_s(now) > 0]
+            try:
+                answers = self.store.renew_leases([_renewal(lease, now) for lease in due])
+            except StoreError:
+                return
+            for lease, is_held in zip(due, answers, strict=True):
+                lease.renewed_at = now
+                lease.is_over = lease.is_lost = not is_held
 
     def recover(self, lease: Lease) -> bool:
         """Return whether a lease that is gone is held again: the store forgot it since the last beat, and
         nobody else has it. Raises StoreError."""
         now = self.monotonic()
-        return not lease.is_lost and lease.ttl_s(now) > 0 and self._holds(lease, now)
+        return (
+            not lease.is_lost and lease.ttl_s(now) > 0 and self.store.renew_leases([_renewal(lease, now)])[0]
+        )
 
-    def _renew(self, lease: Lease) -> None:
-        now = self.monotonic()
-        if lease.is_over or lease.ttl_s(now) <= 0:
-            return  # past its deadline it ends by itself, and whoever waits takes over
-        try:
-            is_held = self._holds(lease, now)
-        except StoreError:
-            return
-        lease.renewed_at = now
-        lease.is_over = lease.is_lost = not is_held
 
-    def _holds(self, lease: Lease, now: float) -> bool:
-        # Not yet run out and yet gone: the store has forgotten it, and nobody was given it by right.
-        is_forgotten = now - lease.renewed_at < LEASE_S
-        return self.store.renew_lease(lease.name, lease.token, lease.ttl_s(now), or_take=is_forgotten)
+def _renewal(lease: Lease, now: float) -> Renewal:
+    # Not yet run out and yet gone: the store has forgotten it, and nobody was given it by right.
+    is_forgotten = now - lease.renewed_at < LEASE_S
+    return Renewal(lease=lease.name, token=lease.token, ttl_s=lease.ttl_s(now), or_take=is_forgotten)

@@ -8,7 +8,7 @@ from itertools import islice
 from threading import Lock
 from typing import Self
 
-from cachemgmt.engine.store import Page
+from cachemgmt.engine.store import Page, Renewal
 
 PER_ITEM_BYTES = 300
 """What an entry costs besides its name and value: dictionary slot, tuple, string header (measured)."""
@@ -125,14 +125,17 @@ class MemoryStore:
                 self._write(lease, token, now + ttl_s)
             return holder, [self._read(name, now) for name in reading]
 
-    def renew_lease(self, lease: str, token: bytes, ttl_s: float, *, or_take: bool) -> bool:
+    def renew_leases(self, renewals: Sequence[Renewal]) -> list[bool]:
         now = self._now()
         with self._lock:
-            holder = self._read(lease, now)
-            is_held = holder == token or (holder is None and or_take)
-            if is_held:
-                self._write(lease, token, now + ttl_s)
-            return is_held
+            return [self._renew(one, now) for one in renewals]
+
+    def _renew(self, one: Renewal, now: float) -> bool:
+        holder = self._read(one.lease, now)
+        is_held = holder == one.token or (holder is None and one.or_take)
+        if is_held:
+            self._write(one.lease, one.token, now + one.ttl_s)
+        return is_held
 
     def end_lease(self, lease: str, token: bytes, *, note: bytes = b"", note_ttl_s: float = 0.0) -> None:
         now = self._now()

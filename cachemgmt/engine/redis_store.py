@@ -12,7 +12,7 @@ from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from cachemgmt.engine.errors import StoreBusy, StoreError, StoreRefused, StoreUnavailable
-from cachemgmt.engine.store import Page
+from cachemgmt.engine.store import Page, Renewal
 
 PREFIX = "tria:"
 """Before every name: nothing of another application's is ever read or removed."""
@@ -178,10 +178,15 @@ class RedisStore:
             holder, found = together.execute()
         return holder, found
 
-    def renew_lease(self, lease: str, token: bytes, ttl_s: float, *, or_take: bool) -> bool:
+    def renew_leases(self, renewals: Sequence[Renewal]) -> list[bool]:
+        if not renewals:
+            return []
         with as_store_errors():
-            client = self._client()
-            return bool(client.eval(RENEW_LEASE, 1, PREFIX + lease, token, as_ms(ttl_s), int(or_take)))
+            together = self._client().pipeline(transaction=False)
+            for one in renewals:
+                name, ttl_ms = PREFIX + one.lease, as_ms(one.ttl_s)
+                together.eval(RENEW_LEASE, 1, name, one.token, ttl_ms, int(one.or_take))
+            return [bool(is_held) for is_held in together.execute()]
 
     def end_lease(self, lease: str, token: bytes, *, note: bytes = b"", note_ttl_s: float = 0.0) -> None:
         with as_store_errors():

@@ -13,6 +13,16 @@ class Page:
     cursor: str
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Renewal:
+    """A lease to be kept `ttl_s` seconds from now. `or_take`: it is taken again where nobody has it."""
+
+    lease: str
+    token: bytes
+    ttl_s: float
+    or_take: bool = False
+
+
 class Store(Protocol):
     """Keeps bytes under names. Thread-safe.
 
@@ -86,9 +96,8 @@ class Store(Protocol):
         """
         ...
 
-    def renew_lease(self, lease: str, token: bytes, ttl_s: float, *, or_take: bool) -> bool:
-        """Keep the lease `ttl_s` from now if the token still holds it; return whether it does. `or_take`:
-        take it again where nobody has it."""
+    def renew_leases(self, renewals: Sequence[Renewal]) -> list[bool]:
+        """Renew each lease that its token still holds, all in one round trip; return which are held."""
         ...
 
     def end_lease(self, lease: str, token: bytes, *, note: bytes = b"", note_ttl_s: float = 0.0) -> None:

@@ -17,7 +17,7 @@ from cachemgmt.engine.key import Key
 from cachemgmt.engine.lease import LEASE_S, RENEWALS
 from cachemgmt.engine.memory_store import MemoryStore
 from cachemgmt.engine.results import Made, Outcome, Visit
-from cachemgmt.engine.store import Store
+from cachemgmt.engine.store import Renewal, Store
 
 T = TypeVar("T")
 BEAT_S = LEASE_S / RENEWALS
@@ -136,9 +136,9 @@ class StagedStore(MemoryStore):
         self._may_fail("take_lease")
         return super().take_lease(lease, token, ttl_s, reading=reading)
 
-    def renew_lease(self, lease: str, token: bytes, ttl_s: float, *, or_take: bool) -> bool:
-        self._may_fail("renew_lease")
-        return super().renew_lease(lease, token, ttl_s, or_take=or_take)
+    def renew_leases(self, renewals: Sequence[Renewal]) -> list[bool]:
+        self._may_fail("renew_leases")
+        return super().renew_leases(renewals)
 
     def end_lease(self, lease: str, token: bytes, *, note: bytes = b"", note_ttl_s: float = 0.0) -> None:
         self._may_fail("end_lease")

@@ -5,7 +5,7 @@ from threading import Barrier
 
 import pytest
 
-from cachemgmt.engine.store import Store
+from cachemgmt.engine.store import Renewal, Store
 from tests.engine.busy import until
 from tests.engine.fakes import WITHIN_S
 
@@ -19,6 +19,11 @@ SHORT_S = 0.03
 def take(store: Store, token: bytes, ttl_s: float = TTL_S) -> bytes | None:
     """Take the lease for the token; return whose it is."""
     return store.take_lease(LEASE, token, ttl_s, reading=[])[0]
+
+
+def renew(store: Store, token: bytes, ttl_s: float = TTL_S, *, or_take: bool = False) -> bool:
+    """Renew the lease for the token; return whether it is held."""
+    return store.renew_leases([Renewal(lease=LEASE, token=token, ttl_s=ttl_s, or_take=or_take)])[0]
 
 
 def is_free(store: Store) -> bool:
@@ -72,19 +77,33 @@ class LeaseContract:
 
     def test_it_is_renewed_for_as_long_as_is_said(self, store: Store) -> None:
         take(store, MINE)
-        assert store.renew_lease(LEASE, MINE, SHORT_S, or_take=False)
+        assert renew(store, MINE, SHORT_S)
         until(lambda: is_free(store))
 
     @pytest.mark.parametrize("or_take", [True, False])
     def test_nobody_renews_what_another_has(self, store: Store, or_take: bool) -> None:
         take(store, THEIRS)
-        assert not store.renew_lease(LEASE, MINE, TTL_S, or_take=or_take)
+        assert not renew(store, MINE, or_take=or_take)
         assert store.get(LEASE) == THEIRS
 
     @pytest.mark.parametrize("or_take", [True, False])
     def test_a_lost_lease_is_taken_again_where_that_is_wanted(self, store: Store, or_take: bool) -> None:
-        assert store.renew_lease(LEASE, MINE, TTL_S, or_take=or_take) is or_take
+        assert renew(store, MINE, or_take=or_take) is or_take
         assert store.get(LEASE) == (MINE if or_take else None)
+
+    def test_many_are_renewed_together_and_each_is_judged_alone(self, store: Store) -> None:
+        take(store, MINE)
+        store.take_lease("lease:{theirs}", THEIRS, TTL_S, reading=[])
+        names = (LEASE, "lease:{theirs}", "lease:{forgotten}", "lease:{over}")
+        wanted = [
+            Renewal(lease=name, token=MINE, ttl_s=TTL_S, or_take=name == "lease:{forgotten}")
+            for name in names
+        ]
+        assert store.renew_leases(wanted) == [True, False, True, False]
+        assert store.get_many(names) == [MINE, THEIRS, MINE, None]
+
+    def test_none_are_renewed_where_none_are_held(self, store: Store) -> None:
+        assert store.renew_leases([]) == []
 
     def test_what_is_given_back_is_free(self, store: Store) -> None:
         take(store, MINE)

@@ -6,7 +6,7 @@ import pytest
 from redis import Redis
 
 from cachemgmt.engine.store import Store
-from tests.engine.lease_contract import LEASE, MINE, NAME
+from tests.engine.lease_contract import LEASE, MINE, NAME, renew
 from tests.engine.store_contract import TTL_S, NumberContract, StoreContract
 
 
@@ -55,7 +55,7 @@ class RedisContract(StoreContract, NumberContract):
     def test_redis_is_told_how_long_a_lease_lasts(self, store: Store, client: Redis) -> None:
         store.take_lease(LEASE, MINE, 5.5, reading=[])
         assert 4_500 < int(client.pttl("tria:" + LEASE)) <= 5_500
-        store.renew_lease(LEASE, MINE, 20, or_take=False)
+        renew(store, MINE, 20)
         assert 19_000 < int(client.pttl("tria:" + LEASE)) <= 20_000
         store.end_lease(LEASE, MINE, note=b"~", note_ttl_s=2)
         assert 1_000 < int(client.pttl("tria:" + LEASE)) <= 2_000
@@ -81,7 +81,7 @@ class RedisContract(StoreContract, NumberContract):
         store.take_lease(LEASE, MINE, TTL_S, reading=[])
         client.delete("tria:" + LEASE)
         put_theirs(client, "tria:" + LEASE, theirs)
-        assert not store.renew_lease(LEASE, MINE, TTL_S, or_take=True)
+        assert not renew(store, MINE, or_take=True)
         assert not store.set_leased(NAME, b"made", TTL_S, lease=LEASE, token=MINE)
         store.end_lease(LEASE, MINE, note=b"~", note_ttl_s=2)
         assert client.type("tria:" + LEASE) == (b"string" if theirs == "text" else theirs.encode())

@@ -81,9 +81,9 @@ def test_a_result_that_may_not_be_kept_is_returned_with_the_reason(
         ["get_many"],
         ["set_leased"],
         ["end_lease"],
-        ["renew_lease"],
+        ["renew_leases"],
         ["take_lease"],
-        ["get_many", "set", "delete", "remove", "take_lease", "renew_lease", "end_lease", "set_leased"],
+        ["get_many", "set", "delete", "remove", "take_lease", "renew_leases", "end_lease", "set_leased"],
     ],
     ids=len,
 )

@@ -4,7 +4,7 @@ import pytest
 
 from cachemgmt.engine.errors import StoreError, StoreRefused, StoreUnavailable
 from tests.engine.fakes import FakeTime
-from tests.engine.lease_contract import LEASE, MINE, NAME, THEIRS
+from tests.engine.lease_contract import LEASE, MINE, NAME, THEIRS, renew
 from tests.engine.staged import Stage
 
 MADE, KEPT_NOWHERE = b"made", (None, None)
@@ -77,10 +77,10 @@ def test_a_result_is_kept_where_its_lease_is_good(
 def test_a_lease_that_was_taken_while_the_first_was_out_is_taken_there_when_it_is_back(stage: Stage) -> None:
     stage.first.fails = {"*": OUT}
     assert stage.store.take_lease(LEASE, MINE, 5, reading=[])[0] is None
-    assert stage.store.renew_lease(LEASE, MINE, 5, or_take=True)
+    assert renew(stage.store, MINE, 5, or_take=True)
     assert stage.kept(LEASE) == (None, MINE)
     stage.first.fails = {}
-    assert stage.store.renew_lease(LEASE, MINE, 5, or_take=True)
+    assert renew(stage.store, MINE, 5, or_take=True)
     assert stage.kept(LEASE) == (MINE, MINE)
     assert stage.store.take_lease(LEASE, THEIRS, 5, reading=[])[0] == MINE
 
@@ -90,25 +90,25 @@ def test_it_stays_good_here_though_another_was_given_it_meanwhile(stage: Stage) 
     stage.store.take_lease(LEASE, MINE, 5, reading=[])
     give_to_another(stage)
     stage.first.fails = {}
-    assert stage.store.renew_lease(LEASE, MINE, 5, or_take=True)
+    assert renew(stage.store, MINE, 5, or_take=True)
     assert stage.first.kept.get(LEASE) == THEIRS
 
 
 def test_a_lease_of_the_first_is_kept_through_an_outage(stage: Stage) -> None:
     stage.store.take_lease(LEASE, MINE, 5, reading=[])
     stage.first.fails = {"*": OUT}
-    assert stage.store.renew_lease(LEASE, MINE, 5, or_take=True)
+    assert renew(stage.store, MINE, 5, or_take=True)
     assert stage.store.take_lease(LEASE, THEIRS, 5, reading=[])[0] == MINE  # in this process
     stage.first.fails = {}
     stage.first.kept.clear_all()  # it restarted empty
-    assert stage.store.renew_lease(LEASE, MINE, 5, or_take=True)
+    assert renew(stage.store, MINE, 5, or_take=True)
     assert stage.first.kept.get(LEASE) == MINE
 
 
 def test_one_that_another_has_in_the_first_is_lost(stage: Stage) -> None:
     stage.store.take_lease(LEASE, MINE, 5, reading=[])
     give_to_another(stage)
-    assert not stage.store.renew_lease(LEASE, MINE, 5, or_take=True)
+    assert not renew(stage.store, MINE, 5, or_take=True)
 
 
 def test_it_is_given_back_in_both(stage: Stage) -> None:

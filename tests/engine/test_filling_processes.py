@@ -238,7 +238,7 @@ def test_a_renewal_that_fails_does_not_lose_the_lease(
 ) -> None:
     with Threads() as threads:
         filling = Filling(one, threads)
-        store.fails = {"renew_lease": StoreUnavailable()}
+        store.fails = {"renew_leases": StoreUnavailable()}
         now.advance(BEAT_S)
         store.fails = {}
         other.steps = [lambda: None] * 40 + [filling.end]

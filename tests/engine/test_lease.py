@@ -1,12 +1,14 @@
 """The right to fill: kept alive while its holder lives, never past the deadline, never after its end."""
 
+from collections.abc import Sequence
+from contextlib import ExitStack
 from threading import Event, active_count, enumerate
 
 import pytest
 
 from cachemgmt.engine.errors import StoreUnavailable
 from cachemgmt.engine.lease import FAILED, LEASE_S, RENEWALS, UNSHARED, Heartbeat, Lease, new_token
-from cachemgmt.engine.store import Store
+from cachemgmt.engine.store import Renewal, Store
 from tests.engine.fakes import BEAT_S, WITHIN_S, FakeTime, StagedStore, Threads
 
 FILL_S = 60.0
@@ -107,7 +109,7 @@ def test_one_lost_renewal_does_not_lose_it(
     heartbeat: Heartbeat, store: StagedStore, lease: Lease, now: FakeTime
 ) -> None:
     with heartbeat.keeping(lease):
-        store.fails = {"renew_lease": StoreUnavailable()}
+        store.fails = {"renew_leases": StoreUnavailable()}
         now.advance((RENEWALS - 1) * BEAT_S)
         store.fails = {}
         now.advance(BEAT_S - 0.001)
@@ -116,27 +118,24 @@ def test_one_lost_renewal_does_not_lose_it(
         assert is_held(store, lease)
 
 
-def test_a_store_that_fails_for_one_does_not_keep_the_others_from_renewal(
-    heartbeat: Heartbeat, store: StagedStore, now: FakeTime
-) -> None:
-    class Failing(Heartbeat):
-        pass
+@pytest.mark.parametrize(("count", "takes_s"), [(32, 0.14), (384, 0.01)])
+def test_however_many_are_held_a_slow_store_loses_none(now: FakeTime, count: int, takes_s: float) -> None:
+    class Slow(StagedStore):
+        def renew_leases(self, renewals: Sequence[Renewal]) -> list[bool]:
+            now.at += takes_s
+            return super().renew_leases(renewals)
 
-    one, other = taken(store, now), taken(store, now, "lease:{b}")
-    failed = []
-    renew = store.renew_lease
-
-    def renew_lease(lease: str, token: bytes, ttl_s: float, *, or_take: bool) -> bool:
-        if lease == one.name:
-            failed.append(lease)
-            raise StoreUnavailable
-        return renew(lease, token, ttl_s, or_take=or_take)
-
-    store.renew_lease = renew_lease  # type: ignore[method-assign]
-    with heartbeat.keeping(one), heartbeat.keeping(other):
-        now.advance(LEASE_S)
-        assert (is_held(store, one), is_held(store, other)) == (False, True)
-    assert failed
+    slow = Slow(now=now)
+    heartbeat = Heartbeat(slow, now, is_threaded=False)
+    leases = [taken(slow, now, f"lease:{{{number}}}") for number in range(count)]
+    with ExitStack() as held:
+        for lease in leases:
+            held.enter_context(heartbeat.keeping(lease))
+        for _ in range(3 * RENEWALS):
+            now.at += BEAT_S
+            heartbeat.beat()
+            assert all(is_held(slow, lease) for lease in leases)
+    assert not any(lease.is_lost for lease in leases)
 
 
 # A store that forgets -----------------------------------------------------------------------------------
@@ -223,10 +222,10 @@ def test_giving_back_during_a_renewal_does_not_bring_it_back_to_life(
     renewing, may_renew, is_leaving = Event(), Event(), Event()
 
     class SlowStore(StagedStore):
-        def renew_lease(self, lease: str, token: bytes, ttl_s: float, *, or_take: bool) -> bool:
+        def renew_leases(self, renewals: Sequence[Renewal]) -> list[bool]:
             renewing.set()
             assert may_renew.wait(WITHIN_S)
-            return super().renew_lease(lease, token, ttl_s, or_take=or_take)
+            return super().renew_leases(renewals)
 
     slow = SlowStore(now=now)
     heartbeat = Heartbeat(slow, now, is_threaded=False)
@@ -277,9 +276,9 @@ def test_one_thread_beats_for_all_and_ends_when_there_is_nothing_to_keep(
     beats = Event()
 
     class Counted(StagedStore):
-        def renew_lease(self, lease: str, token: bytes, ttl_s: float, *, or_take: bool) -> bool:
+        def renew_leases(self, renewals: Sequence[Renewal]) -> list[bool]:
             beats.set()
-            return super().renew_lease(lease, token, ttl_s, or_take=or_take)
+            return super().renew_leases(renewals)
 
     counted = Counted(now=now)
     before = heart_threads()

@@ -7,7 +7,7 @@ import pytest
 from cachemgmt.engine.memory_store import PER_ITEM_BYTES, MemoryStore
 from cachemgmt.engine.store import Page
 from tests.engine.fakes import FakeTime
-from tests.engine.lease_contract import LEASE, MINE, NAME, THEIRS
+from tests.engine.lease_contract import LEASE, MINE, NAME, THEIRS, renew
 from tests.engine.store_contract import InfoContract, NumberContract, RemovalContract, StoreContract
 
 VALUE = b"v" * 99
@@ -144,11 +144,11 @@ def test_the_bytes_add_up_under_many_threads(time: FakeTime) -> None:
 def test_a_lease_lasts_as_long_as_was_said(small: MemoryStore, time: FakeTime) -> None:
     small.take_lease(LEASE, THEIRS, 5, reading=[])
     time.advance(4)
-    assert small.renew_lease(LEASE, THEIRS, 5, or_take=False)
+    assert renew(small, THEIRS, 5)
     time.advance(4.99)
     assert small.take_lease(LEASE, MINE, 5, reading=[])[0] == THEIRS
     time.advance(0.01)
-    assert not small.renew_lease(LEASE, THEIRS, 5, or_take=False)
+    assert not renew(small, THEIRS, 5)
     assert small.take_lease(LEASE, MINE, 5, reading=[])[0] is None
 
 

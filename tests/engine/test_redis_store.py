@@ -10,8 +10,9 @@ from redis import Redis
 
 from cachemgmt.engine.errors import StoreBusy, StoreError, StoreRefused, StoreUnavailable
 from cachemgmt.engine.redis_store import CHUNK, RedisStore
+from cachemgmt.engine.store import Renewal
 from tests.engine.busy import until
-from tests.engine.lease_contract import LEASE, MINE, NAME
+from tests.engine.lease_contract import LEASE, MINE, NAME, renew
 from tests.engine.redis_contract import RedisContract
 from tests.engine.store_contract import PATIENT, InfoContract, RemovalContract
 from tests.fakes.redis_proxy import RedisProxy
@@ -30,7 +31,7 @@ CALLS: dict[str, Callable[[RedisStore], object]] = {
     "clear_all": lambda store: store.clear_all(),
     "scan": lambda store: store.scan(),
     "take_lease": lambda store: store.take_lease(LEASE, MINE, 5, reading=["a"]),
-    "renew_lease": lambda store: store.renew_lease(LEASE, MINE, 5, or_take=True),
+    "renew_leases": lambda store: renew(store, MINE, 5, or_take=True),
     "end_lease": lambda store: store.end_lease(LEASE, MINE),
     "set_leased": lambda store: store.set_leased(NAME, b"v", 60, lease=LEASE, token=MINE),
     "raise_number": lambda store: store.raise_number("clock", 1),
@@ -261,7 +262,9 @@ ONE_ROUND_TRIP: dict[str, Callable[[RedisStore], object]] = {
     "remove": lambda store: store.remove({f"n:{number}": b"v" for number in range(20)}),
     "scan": CALLS["scan"],
     "take_lease": lambda store: store.take_lease(LEASE, MINE, 5, reading=["a", "b", "clock"]),
-    "renew_lease": CALLS["renew_lease"],
+    "renew_leases": lambda store: store.renew_leases(
+        [Renewal(lease=f"lease:{{{number}}}", token=MINE, ttl_s=5, or_take=True) for number in range(400)]
+    ),
     "end_lease": CALLS["end_lease"],
     "set_leased": CALLS["set_leased"],
     "raise_number": CALLS["raise_number"],

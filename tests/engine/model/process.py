@@ -83,6 +83,7 @@ class Process:
         self.cache = Cache(store=self.store, source=self.snapshot, now=schedule.time)
         self.heartbeat = Heartbeat(self.store, schedule.time, is_threaded=False)
         self.heartbeat._held = cast("Any", InOrder())
+        self.heartbeat._renewing = cast("Any", TurnLock(schedule))
         self.filler = Filler(
             self.cache,
             failures=ProviderFailures(),

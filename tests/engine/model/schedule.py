@@ -15,7 +15,6 @@ from unittest.mock import patch
 from greenlet import GreenletExit, getcurrent, greenlet  # type: ignore[import-untyped]
 
 from cachemgmt.engine.flight import Flight
-from cachemgmt.engine.lease import Lease
 
 START = 1_700_000_000.0
 TICKS_S = (0.0, 0.0, 0.0005, 0.002, 0.008)
@@ -239,15 +238,8 @@ def taking_turns(schedule: Schedule) -> Iterator[None]:
     def new_flight(deadline: float) -> Flight[Any]:
         return Flight(deadline, ended=TurnEvent(schedule))  # type: ignore[arg-type]
 
-    def new_lease(**fields: Any) -> Lease:
-        return Lease(**fields, renewing=TurnLock(schedule))  # type: ignore[arg-type]
-
-    def new_lease_at(name: str, token: bytes, **fields: Any) -> Lease:
-        return new_lease(name=name, token=token, **fields)
-
     with (
         patch("cachemgmt.engine.flight.Flight", new_flight),
-        patch("cachemgmt.engine.filling.Lease", new_lease_at),
         patch("cachemgmt.engine.breaker.get_ident", lambda: schedule.current),
     ):
         yield

@@ -15,7 +15,7 @@ Fault = Literal["", "out", "frozen", "slow", "refusing", "full", "busy"]
 
 COMMAND_S = 0.15
 SLOW_S = 0.14
-WRITES = {"set", "take_lease", "renew_lease", "set_leased", "raise_number"}
+WRITES = {"set", "take_lease", "renew_leases", "set_leased", "raise_number"}
 COMMANDS = WRITES | {"get_many", "exists", "delete", "remove", "names", "end_lease", "scan", "clear_all"}
 
 Contents = dict[str, tuple[bytes, float]]
