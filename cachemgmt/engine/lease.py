@@ -6,6 +6,7 @@ lives, so that a dead one blocks others for seconds, and never past the fill's d
 does not block them for ever.
 """
 
+import logging
 import secrets
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +16,8 @@ from threading import Event, Lock, Thread
 
 from cachemgmt.engine.errors import StoreError
 from cachemgmt.engine.store import Renewal, Store
+
+logger = logging.getLogger(__name__)
 
 LEASE_S = 5.0
 RENEWALS = 3
@@ -71,10 +74,8 @@ class Heartbeat:
         """Keep the lease alive while inside, up to its deadline."""
         with self._lock:
             self._held.add(lease)
-            starts = self.is_threaded and not self._is_running
-            self._is_running = self._is_running or starts
-        if starts:
-            Thread(target=self._run, name="tria-heartbeat", daemon=True).start()
+            if self.is_threaded and not self._is_running:
+                self._is_running = self._start()
         try:
             yield lease
         finally:
@@ -83,6 +84,14 @@ class Heartbeat:
             with self._renewing:  # a renewal that came after its giving back would bring it to life again
                 lease.is_over = True
 
+    def _start(self) -> bool:
+        try:
+            Thread(target=self._run, name="tria-heartbeat", daemon=True).start()
+        except RuntimeError:  # no thread can be started: the fill goes on, and the next one tries again
+            logger.warning("Leases are not renewed: no thread", extra={"action": "renew"})
+            return False
+        return True
+
     def _run(self) -> None:
         while True:
             self._tick.wait(LEASE_S / RENEWALS)
@@ -90,7 +99,10 @@ class Heartbeat:
                 if not self._held:
                     self._is_running = False
                     return
-            self.beat()
+            try:
+                self.beat()
+            except Exception:  # the thread must outlive whatever one round meets
+                logger.exception("Leases could not be renewed")
 
     def beat(self) -> None:
         """Renew every lease that is held, together: one after another, the last of many would run out on a

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from threading import Event, active_count, enumerate
+from threading import Event
 
 import pytest
 
@@ -260,38 +260,3 @@ def test_a_beat_that_comes_too_late_renews_nothing(store: StagedStore, lease: Le
     heartbeat._held.add(lease)
     heartbeat.beat()
     assert store.get(lease.name) is None
-
-
-# Its thread ---------------------------------------------------------------------------------------------
-
-
-def heart_threads() -> int:
-    return sum(thread.name == "tria-heartbeat" for thread in enumerate())
-
-
-def test_one_thread_beats_for_all_and_ends_when_there_is_nothing_to_keep(
-    store: StagedStore, now: FakeTime, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("cachemgmt.engine.lease.LEASE_S", 0.03)
-    beats = Event()
-
-    class Counted(StagedStore):
-        def renew_leases(self, renewals: Sequence[Renewal]) -> list[bool]:
-            beats.set()
-            return super().renew_leases(renewals)
-
-    counted = Counted(now=now)
-    before = heart_threads()
-    heartbeat = Heartbeat(counted, now)
-    for _ in range(2):
-        leases = [taken(counted, now, f"lease:{{{number}}}") for number in range(3)]
-        beats.clear()
-        with heartbeat.keeping(leases[0]), heartbeat.keeping(leases[1]), heartbeat.keeping(leases[2]):
-            assert beats.wait(WITHIN_S)
-            assert heart_threads() == before + 1
-        for thread in enumerate():
-            if thread.name == "tria-heartbeat":
-                thread.join(WITHIN_S)
-        assert heart_threads() == before
-        counted.clear_all()
-    assert active_count() >= 1
