@@ -195,6 +195,8 @@ class Pipeline:
         if isinstance(error, NotFilled):
             told = ProviderTimedOut()
         self._report.failed(run, type(told).__name__)
+        if told is error:
+            raise told
         raise told from error
 
     def _make(self, run: Run) -> Answer:

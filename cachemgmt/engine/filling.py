@@ -82,8 +82,8 @@ class Filler:
 
         Of all who miss the same first key at once, in whatever process, one fills; the others wait for it
         and report "collapsed". A dead filler's lease runs out, a hung one's ends with its deadline, and one
-        of those who wait takes over. A fill's error reaches the waiters of this process unchanged, those of
-        others as `Failures` tells it, and is not kept; where it is the provider's, a stale entry may serve.
+        of those who wait takes over. Of a fill's error each waiter of this process gets one like it, those of
+        others what `Failures` tells it, and is not kept; where it is the provider's, a stale entry may serve.
         May wait up to twice `fill_s`. Raises NotStored where only a stored result was asked for, Overloaded
         where no more may wait, NotFilled after the wait.
         """
@@ -152,8 +152,9 @@ class Filler:
             is_newer, has_waited = has_waited, True
             if not self._flights.wait(flight):
                 continue  # it hangs: one of those who waited takes over
-            if flight.error:
-                raise flight.error
+            error = flight.own_error()
+            if error:
+                raise error
             outcome = flight.result
             key = next((key for key in wanted.keys if outcome and outcome.entry.belongs_to(key)), None)
             if outcome is None or key is None or not outcome.is_storable:
@@ -175,8 +176,11 @@ class Filler:
     def _lead(self, wanted: _Wanted, flight: Flight[Outcome | None]) -> Outcome:
         try:
             outcome = self._with_lease(wanted, flight)
-        except BaseException as error:  # whatever it is, the waiters must be woken with it
+        except Exception as error:
             self._flights.fail(wanted.digest, flight, error)
+            raise
+        except BaseException:  # it ends this thread, and no other: the waiters must be woken, and fill
+            self._flights.land(wanted.digest, flight, None)
             raise
         if outcome is None:
             self._flights.land(wanted.digest, flight, None)

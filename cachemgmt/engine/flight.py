@@ -18,7 +18,21 @@ class Flight(Generic[T]):
     deadline: float
     ended: Event = field(default_factory=Event)
     result: T | None = None
-    error: BaseException | None = None
+    error: Exception | None = None
+
+    def own_error(self) -> Exception | None:
+        """Return the leader's error, if there is one, as one of the caller's own: one that is raised in many
+        threads at once would mix their tracebacks."""
+        error = self.error
+        if error is None:
+            return None
+        try:
+            own = type(error).__new__(type(error), *error.args)  # its `__init__` may want other arguments
+        except TypeError:
+            return error
+        own.__dict__.update(error.__dict__)
+        own.__cause__ = error
+        return own
 
 
 class Flights(Generic[T]):
@@ -53,8 +67,8 @@ class Flights(Generic[T]):
         flight.result = result
         self._end(key, flight)
 
-    def fail(self, key: str, flight: Flight[T], error: BaseException) -> None:
-        """End the flight with an error, which every waiter gets."""
+    def fail(self, key: str, flight: Flight[T], error: Exception) -> None:
+        """End the flight with an error, of which every waiter gets one like it."""
         flight.error = error
         self._end(key, flight)
 

@@ -15,6 +15,7 @@ from tests.engine.fakes import (
     FakeSource,
     FakeTime,
     Fill,
+    Hung,
     StagedStore,
     Threads,
     WatchedFlights,
@@ -59,6 +60,7 @@ def test_a_failing_fill_reaches_the_whole_crowd_and_is_not_kept(
     filler: Filler, flights: WatchedFlights[Outcome | None]
 ) -> None:
     error = LookupError("the model is out")
+    error.hint = "ask later"  # type: ignore[attr-defined]
     failed = 0
 
     def fail() -> Made:
@@ -70,8 +72,29 @@ def test_a_failing_fill_reaches_the_whole_crowd_and_is_not_kept(
     with Threads() as threads:
         calls = threads.start_together(CROWD, lambda: take(filler, fail))
     assert failed == 1
-    assert all(call.exception() is error for call in calls)
+    raised = [call.exception() for call in calls]
+    assert {(type(one), str(one), getattr(one, "hint", "")) for one in raised} == {
+        (LookupError, str(error), "ask later")
+    }
+    assert len({id(one) for one in raised}) == CROWD  # one in many threads would mix their tracebacks
+    assert {one.__cause__ for one in raised if one is not error and one} == {error}
     assert take(filler, Fill()).status == "miss"
+
+
+@pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt()])
+def test_what_ends_the_fillers_thread_ends_no_other(
+    filler: Filler, flights: WatchedFlights[Outcome | None], error: BaseException
+) -> None:
+    dies, fills = Hung(), Fill()
+    dies.error = error
+    with Threads() as threads:
+        dying = threads.start(lambda: take(filler, dies))
+        assert dies.began.wait(WITHIN_S)
+        waiter = threads.start(lambda: take(filler, fills))
+        flights.await_joined(2)
+        dies.let_go.set()
+        assert waiter.result(WITHIN_S).value == "made 1"
+    assert dying.exception() is error
 
 
 def test_different_keys_do_not_wait_for_each_other(filler: Filler) -> None:

@@ -55,6 +55,44 @@ def test_a_failed_flight_gives_its_error(flights: Flights[str], deadline: float)
     assert (flight.result, flight.error) == (None, error)
 
 
+class Odd(LookupError):
+    """Made from other things than it keeps as its arguments."""
+
+    def __init__(self, *, code: int) -> None:
+        super().__init__(f"code {code}")
+        self.code = code
+
+
+@pytest.mark.parametrize("error", [KeyError("x"), OSError(2, "gone"), Odd(code=3)])
+def test_everybody_who_waits_gets_the_error_as_one_of_his_own(
+    flights: Flights[str], deadline: float, error: Exception
+) -> None:
+    flight, _ = flights.join("a", deadline)
+    assert flight.own_error() is None
+    flights.fail("a", flight, error)
+    one, other = flight.own_error(), flight.own_error()
+    assert one is not None
+    assert one is not error
+    assert one is not other
+    assert (type(one), str(one), vars(one)) == (type(error), str(error), vars(error))
+
+
+def test_an_error_that_cannot_be_made_again_is_given_as_it_is(flights: Flights[str], deadline: float) -> None:
+    class Single(Exception):
+        is_made = False
+
+        def __new__(cls, *_: object) -> "Single":
+            if cls.is_made:
+                raise TypeError("no constructor defined")
+            cls.is_made = True
+            return super().__new__(cls)
+
+    error = Single()
+    flight, _ = flights.join("a", deadline)
+    flights.fail("a", flight, error)
+    assert flight.own_error() is error
+
+
 @pytest.mark.parametrize("is_failing", [False, True])
 def test_after_a_flight_the_next_one_leads_again(
     flights: Flights[str], deadline: float, is_failing: bool
