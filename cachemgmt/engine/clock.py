@@ -46,7 +46,8 @@ class Flush:
 class Flushes:
     """Flushes, so arranged that an entry is judged by its tags, however many flushes there were. Immutable.
 
-    Of flushes with the same words only the newest counts: it concerns whatever the earlier ones did.
+    Of flushes with the same words only the newest counts: it concerns whatever the earlier ones did. So does
+    a flush by age what an earlier one did that names no later time. Patterns are tried one by one.
     """
 
     def __init__(self, flushes: Iterable[Flush] = ()) -> None:
@@ -57,7 +58,9 @@ class Flushes:
         self._all = newest.pop(("all", ""), 0)
         later = {words: clock for words, clock in newest.items() if clock > self._all}
         self._tags = {match: clock for (kind, match), clock in later.items() if kind == "tag"}
-        self._ages = [(clock, float(match)) for (kind, match), clock in later.items() if kind == "age"]
+        self._ages = _reaching(
+            (clock, float(match)) for (kind, match), clock in later.items() if kind == "age"
+        )
         self._patterns = [
             (clock, match.casefold()) for (kind, match), clock in later.items() if kind == "pattern"
         ]
@@ -74,6 +77,15 @@ class Flushes:
             return False
         name = f"{entry.level}:{collection}:{entry.question}"
         return any(entry.clock < clock and fnmatchcase(name, match) for clock, match in self._patterns)
+
+
+def _reaching(ages: Iterable[tuple[int, float]]) -> list[tuple[int, float]]:
+    """Return the (clock, time) that no newer one implies, newest first."""
+    reaching: list[tuple[int, float]] = []
+    for clock, before in sorted(ages, reverse=True):
+        if not reaching or before > reaching[-1][1]:
+            reaching.append((clock, before))
+    return reaching
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

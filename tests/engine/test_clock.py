@@ -150,6 +150,14 @@ def test_arranged_flushes_concern_exactly_what_they_concern_one_by_one(
         assert arranged.concern(entry, collection) is expected
 
 
+def test_what_a_later_flush_by_age_implies_costs_nothing() -> None:
+    """Each names a time of its own, so that they would add up: one an hour, say, of what is a day old."""
+    each = [flush(number, "age", f"{1e9 + 600 * number:.3f}") for number in range(1, 1001)]
+    assert Flushes(each)._ages == [(1000, 1e9 + 600_000)]
+    first = flush(1001, "age", "1000000000")  # of older entries alone, but of newer ones by the clock
+    assert Flushes([first, *each])._ages == [(1001, 1e9), (1000, 1e9 + 600_000)]
+
+
 @given(st.lists(flushes, max_size=12), entries, st.randoms(use_true_random=False))
 def test_neither_order_nor_repetition_of_flushes_matters(
     happened: list[Flush], entry: Entry, random: st.DataObject
