@@ -19,9 +19,10 @@ EDGE_MARKS = " .,!?;:\"'`´«»‹›“”„‟‘’‚‛"
 def canonical_json(value: object) -> str:
     """Return the one JSON text of a plain value: sorted keys, no spaces, ASCII only.
 
-    Two different values never share a text (1, 1.0, "1" and true all differ). Raises Unkeyable for
-    anything but None, booleans, numbers, strings, lists and string-keyed mappings, and for NaN: a mapping
-    with the keys 1 and "1" would otherwise become ambiguous.
+    Two different values never share a text (1, 1.0, "1" and true all differ); but a character and the two
+    surrogates that JSON writes it with are one. Raises Unkeyable for anything but None, booleans, numbers,
+    strings, lists and string-keyed mappings, and for NaN: a mapping with the keys 1 and "1" would otherwise
+    become ambiguous.
     """
     _require_plain(value)
     return ENCODER.encode(value)
