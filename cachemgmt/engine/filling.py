@@ -8,12 +8,12 @@ from threading import Lock, Thread
 
 from cachemgmt.engine.cache import Cache
 from cachemgmt.engine.clock import CLOCK_NAME
-from cachemgmt.engine.entry import encode
 from cachemgmt.engine.errors import NotFilled, NotStored, Overloaded, StoreError
 from cachemgmt.engine.failures import Failures, NoFailures
 from cachemgmt.engine.flight import Flight, Flights
+from cachemgmt.engine.keeping import Keeper
 from cachemgmt.engine.key import Key
-from cachemgmt.engine.lease import FAILED, LEASE_S, NOTE_S, UNSHARED, Heartbeat, Lease, new_token
+from cachemgmt.engine.lease import FAILED, LEASE_S, UNSHARED, Heartbeat, Lease, new_token
 from cachemgmt.engine.results import MISSES, Made, Outcome, Status, Visit
 
 logger = logging.getLogger(__name__)
@@ -71,6 +71,7 @@ class Filler:
         self._sleep = sleep
         self._in_background = in_background
         self._heartbeat = heartbeat or Heartbeat(cache.store, monotonic)
+        self._keeper = Keeper(cache, self._heartbeat)
         self._flights: Flights[Outcome | None] = Flights(monotonic)
         self._refreshing: set[str] = set()
         self._lock = Lock()
@@ -208,7 +209,7 @@ class Filler:
             again = self.cache.choose(wanted.keys, found, clock, wanted.visit)
             if again.entry and not again.is_stale:
                 if holder in {None, token}:
-                    self._give_back(lease)
+                    self._keeper.give_back(lease)
                 status: Status = "collapsed" if has_waited else "hit"
                 return Outcome(status=status, entry=again.entry, is_stored=True, reason=wanted.reason)
             if holder in {None, token}:  # its own: of a command that was given up on, and carried out late
@@ -227,78 +228,26 @@ class Filler:
         try:
             with self._heartbeat.keeping(lease):
                 made = self._timed(wanted.fill)
-            return self._kept(made, wanted, "miss", lease)
+            return self._keeper.kept(made, wanted.keys[0], wanted.visit, lease, reason=wanted.reason)
         except Exception as error:
-            self._give_back(lease, note=self._note(error))
+            self._keeper.give_back(lease, note=self._note(error))
             raise
         except BaseException:
-            self._give_back(lease)
+            self._keeper.give_back(lease)
             raise
 
     def _note(self, error: Exception) -> bytes:
         told = self._failures.note(error)
         return b"" if told is None else FAILED + told.encode()
 
-    def _give_back(self, lease: Lease, *, note: bytes = b"") -> None:
-        try:
-            self.cache.store.end_lease(lease.name, lease.token, note=note, note_ttl_s=NOTE_S)
-        except StoreError:
-            return  # it runs out
-
     # the fill itself ------------------------------------------------------------------------------------
 
     def _fill_alone(self, wanted: _Wanted, status: Status) -> Outcome:
-        return self._kept(self._timed(wanted.fill), wanted, status, None)
+        made = self._timed(wanted.fill)
+        return self._keeper.kept(made, wanted.keys[0], wanted.visit, reason=wanted.reason, status=status)
 
     def _timed(self, fill: Callable[[], Made]) -> Made:
         started = self._monotonic()
         made = fill()
         spent_s = max(0.0, self._monotonic() - started)
         return replace(made, fill_s=spent_s) if made.fill_s is None else made
-
-    def _kept(self, made: Made, wanted: _Wanted, status: Status, lease: Lease | None) -> Outcome:
-        """Keep what was made, unless a flush has overtaken it, and give the lease back."""
-        visit, key = wanted.visit, made.keep_under or wanted.keys[0]
-        known, _ = self.cache.reread_clock(visit)
-        entry = self.cache.envelope(key, made, visit)
-        is_overtaken = known.is_flushed(entry, key.collection)
-        is_stored = False
-        if lease and key == wanted.keys[0] and made.keep_under and not is_overtaken:
-            is_stored = self._keep_leased(lease, key, made, visit)
-        else:
-            if not is_overtaken:
-                entry, is_stored = self.cache.keep(key, made, visit)
-            if lease:
-                self._give_back(lease, note=b"" if is_overtaken else UNSHARED)
-        reason = wanted.reason
-        if not is_stored and made.reason:
-            status, reason = "bypass", made.reason
-        return Outcome(
-            status=status,
-            entry=entry,
-            is_stored=is_stored,
-            is_storable=made.keep_under is not None,
-            is_overtaken=is_overtaken,
-            is_late=lease is not None and lease.is_lost,
-            reason=reason,
-        )
-
-    def _keep_leased(self, lease: Lease, key: Key, made: Made, visit: Visit) -> bool:
-        """Store the entry iff the lease is still held; return whether it was stored."""
-        entry = self.cache.envelope(key, made, visit)
-        stays_s = self.cache.stays_s(entry, key, visit)
-        if stays_s is None:
-            self._give_back(lease)
-            return False
-        store, body, stays = self.cache.store_for(visit), encode(entry), stays_s
-
-        def put() -> bool:
-            return store.set_leased(key.name, body, stays, lease=lease.name, token=lease.token)
-
-        try:
-            is_stored = put() or (self._heartbeat.recover(lease) and put())
-        except StoreError as error:
-            logger.warning("A result could not be stored: %s", error, extra={"action": "keep"})
-            return False
-        lease.is_lost = not is_stored
-        return is_stored

@@ -1,0 +1,83 @@
+"""What becomes of what was made: kept under the lease, or not; and how the lease is given back."""
+
+import logging
+
+from cachemgmt.engine.cache import Cache
+from cachemgmt.engine.entry import encode
+from cachemgmt.engine.errors import StoreError
+from cachemgmt.engine.key import Key
+from cachemgmt.engine.lease import NOTE_S, UNSHARED, Heartbeat, Lease
+from cachemgmt.engine.results import Made, Outcome, Status, Visit
+
+logger = logging.getLogger(__name__)
+
+
+class Keeper:
+    """Keeps what fills made. Thread-safe."""
+
+    def __init__(self, cache: Cache, heartbeat: Heartbeat) -> None:
+        self._cache = cache
+        self._heartbeat = heartbeat
+
+    def give_back(self, lease: Lease, *, note: bytes = b"") -> None:
+        """End the lease, leaving the note in its place if there is one."""
+        try:
+            self._cache.store.end_lease(lease.name, lease.token, note=note, note_ttl_s=NOTE_S)
+        except StoreError:
+            return  # it runs out
+
+    def kept(
+        self,
+        made: Made,
+        shared: Key,
+        visit: Visit,
+        lease: Lease | None = None,
+        *,
+        reason: str | None,
+        status: Status = "miss",
+    ) -> Outcome:
+        """Keep what was made, unless a flush has overtaken it, and give back the lease, which is for the
+        `shared` key. `reason` and `status` are the miss's."""
+        key = made.keep_under or shared
+        known, _ = self._cache.reread_clock(visit)
+        entry = self._cache.envelope(key, made, visit)
+        is_overtaken = known.is_flushed(entry, key.collection)
+        is_stored = False
+        if lease and key == shared and made.keep_under and not is_overtaken:
+            is_stored = self._keep_leased(lease, key, made, visit)
+        else:
+            if not is_overtaken:
+                entry, is_stored = self._cache.keep(key, made, visit)
+            if lease:
+                self.give_back(lease, note=b"" if is_overtaken else UNSHARED)
+        if not is_stored and made.reason:
+            status, reason = "bypass", made.reason
+        return Outcome(
+            status=status,
+            entry=entry,
+            is_stored=is_stored,
+            is_storable=made.keep_under is not None,
+            is_overtaken=is_overtaken,
+            is_late=lease is not None and lease.is_lost,
+            reason=reason,
+        )
+
+    def _keep_leased(self, lease: Lease, key: Key, made: Made, visit: Visit) -> bool:
+        """Store the entry iff the lease is still held; return whether it was stored."""
+        entry = self._cache.envelope(key, made, visit)
+        stays_s = self._cache.stays_s(entry, key, visit)
+        if stays_s is None:
+            self.give_back(lease)
+            return False
+        store, body, stays = self._cache.store_for(visit), encode(entry), stays_s
+
+        def put() -> bool:
+            return store.set_leased(key.name, body, stays, lease=lease.name, token=lease.token)
+
+        try:
+            is_stored = put() or (self._heartbeat.recover(lease) and put())
+        except StoreError as error:
+            logger.warning("A result could not be stored: %s", error, extra={"action": "keep"})
+            return False
+        lease.is_lost = not is_stored
+        return is_stored
