@@ -71,7 +71,7 @@ class Filler:
         self._sleep = sleep
         self._in_background = in_background
         self._heartbeat = heartbeat or Heartbeat(cache.store, monotonic)
-        self._keeper = Keeper(cache, self._heartbeat)
+        self._keeper = Keeper(cache)
         self._flights: Flights[Outcome | None] = Flights(monotonic)
         self._refreshing: set[str] = set()
         self._lock = Lock()

@@ -1,23 +1,27 @@
 """What becomes of what was made: kept under the lease, or not; and how the lease is given back."""
 
 import logging
+from typing import Literal
 
 from cachemgmt.engine.cache import Cache
-from cachemgmt.engine.entry import encode
+from cachemgmt.engine.clock import CLOCK_NAME
+from cachemgmt.engine.entry import Entry, encode
 from cachemgmt.engine.errors import StoreError
 from cachemgmt.engine.key import Key
-from cachemgmt.engine.lease import NOTE_S, UNSHARED, Heartbeat, Lease
+from cachemgmt.engine.lease import LEASE_S, NOTE_S, UNSHARED, Lease
 from cachemgmt.engine.results import Made, Outcome, Status, Visit
 
 logger = logging.getLogger(__name__)
+
+Fate = Literal["stored", "barred", "lost"]
+"""What becomes of a result under a lease: barred by a flush, a switch or its age; lost with the lease."""
 
 
 class Keeper:
     """Keeps what fills made. Thread-safe."""
 
-    def __init__(self, cache: Cache, heartbeat: Heartbeat) -> None:
+    def __init__(self, cache: Cache) -> None:
         self._cache = cache
-        self._heartbeat = heartbeat
 
     def give_back(self, lease: Lease, *, note: bytes = b"") -> None:
         """End the lease, leaving the note in its place if there is one."""
@@ -63,21 +67,39 @@ class Keeper:
         )
 
     def _keep_leased(self, lease: Lease, key: Key, made: Made, visit: Visit) -> bool:
-        """Store the entry iff the lease is still held; return whether it was stored."""
+        """Store the entry iff the lease is held, still or again; return whether it was stored."""
         entry = self._cache.envelope(key, made, visit)
-        stays_s = self._cache.stays_s(entry, key, visit)
-        if stays_s is None:
-            self.give_back(lease)
-            return False
-        store, body, stays = self._cache.store_for(visit), encode(entry), stays_s
-
-        def put() -> bool:
-            return store.set_leased(key.name, body, stays, lease=lease.name, token=lease.token)
-
         try:
-            is_stored = put() or (self._heartbeat.recover(lease) and put())
+            fate = self._put(lease, entry, key, visit)
+            if fate == "lost" and self._takes_again(lease, key, visit):
+                fate = self._put(lease, entry, key, visit)
         except StoreError as error:
             logger.warning("A result could not be stored: %s", error, extra={"action": "keep"})
             return False
-        lease.is_lost = not is_stored
-        return is_stored
+        if fate != "barred":
+            lease.is_lost = fate == "lost"
+        return fate == "stored"
+
+    def _put(self, lease: Lease, entry: Entry, key: Key, visit: Visit) -> Fate:
+        stays_s = self._cache.stays_s(entry, key, visit)
+        if stays_s is None:
+            self.give_back(lease)
+            return "barred"
+        store, body = self._cache.store_for(visit), encode(entry)
+        is_held = store.set_leased(key.name, body, stays_s, lease=lease.name, token=lease.token)
+        return "stored" if is_held else "lost"
+
+    def _takes_again(self, lease: Lease, key: Key, visit: Visit) -> bool:
+        """Return whether a lease that ran out, or that the store forgot, is held again: nobody has it, and
+        nothing stands there that the visit would take, or that cannot be judged now."""
+        holder, (raw, clock) = self._cache.store.take_lease(
+            lease.name, lease.token, LEASE_S, reading=[key.name, CLOCK_NAME]
+        )
+        if holder not in {None, lease.token}:
+            return False
+        stands = self._cache.choose([key], [raw], clock, visit)
+        is_free = not stands or stands.is_stale
+        if not is_free or (raw is not None and stands.reason == "unconfirmed"):
+            self.give_back(lease)
+            return False
+        return True

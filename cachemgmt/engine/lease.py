@@ -121,14 +121,6 @@ class Heartbeat:
                 lease.renewed_at = now
                 lease.is_over = lease.is_lost = not is_held
 
-    def recover(self, lease: Lease) -> bool:
-        """Return whether a lease that is gone is held again: the store forgot it since the last beat, and
-        nobody else has it. Raises StoreError."""
-        now = self.monotonic()
-        return (
-            not lease.is_lost and lease.ttl_s(now) > 0 and self.store.renew_leases([_renewal(lease, now)])[0]
-        )
-
 
 def _renewal(lease: Lease, now: float) -> Renewal:
     # Not yet run out and yet gone: the store has forgotten it, and nobody was given it by right.

@@ -116,14 +116,6 @@ def test_a_late_leader_leaves_the_flight_of_his_successor_alone(
     assert (successor.result().status, successor.result().is_stored) == ("miss", True)
 
 
-def test_a_late_leader_whom_nobody_succeeded_keeps_nothing_either(
-    filler: Filler, store: StagedStore, now: FakeTime
-) -> None:
-    late = take(filler, Fill(during=lambda: now.advance(FILL_S)))
-    assert (late.value, late.is_stored) == ("made 1", False)
-    assert list(store.names()) == []
-
-
 def test_a_late_error_reaches_nobody_but_its_leader(
     filler: Filler, flights: WatchedFlights[Outcome | None], now: FakeTime
 ) -> None:

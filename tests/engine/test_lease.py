@@ -161,7 +161,6 @@ def test_what_the_store_gave_to_another_is_left_to_him_for_good(
         assert (store.get(lease.name), lease.is_over, lease.is_lost) == (b"another", True, True)
         now.advance(BEAT_S)
         assert store.get(lease.name) is None
-        assert not heartbeat.recover(lease)
     assert store.get(lease.name) is None
 
 
@@ -175,7 +174,6 @@ def test_what_ran_out_by_right_is_not_taken_again(
         heartbeat.beat()
         assert not is_held(store, lease)
         assert lease.is_over
-    assert not heartbeat.recover(lease)
 
 
 def test_a_note_in_its_place_is_left_there(
@@ -187,30 +185,6 @@ def test_a_note_in_its_place_is_left_there(
         store.end_lease(lease.name, b"another", note=UNSHARED, note_ttl_s=10)
         now.advance(BEAT_S)
         assert store.get(lease.name) == UNSHARED
-
-
-@pytest.mark.parametrize(
-    ("happens", "is_recovered"), [("nothing", True), ("forgotten", True), ("taken", False)]
-)
-def test_what_was_forgotten_since_the_last_beat_can_be_recovered(
-    heartbeat: Heartbeat, store: StagedStore, lease: Lease, happens: str, is_recovered: bool
-) -> None:
-    with heartbeat.keeping(lease):
-        if happens != "nothing":
-            store.clear_all()
-        if happens == "taken":
-            store.take_lease(lease.name, b"another", LEASE_S, reading=[])
-    assert heartbeat.recover(lease) is is_recovered
-    assert is_held(store, lease) is is_recovered
-
-
-def test_nothing_is_recovered_past_the_deadline(
-    heartbeat: Heartbeat, store: StagedStore, now: FakeTime
-) -> None:
-    lease = taken(store, now, fill_s=1)
-    now.advance(1)
-    assert not heartbeat.recover(lease)
-    assert store.get(lease.name) is None
 
 
 # Giving it back -----------------------------------------------------------------------------------------

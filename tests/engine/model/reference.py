@@ -261,7 +261,8 @@ class Reference:
             self._judge_late(overtaken, outcome)
 
     def _judge_late(self, late: Filling, outcome: Outcome) -> None:
-        """Judge that a filler that lost its lease has stored nothing."""
+        """Judge that a filler that lost its lease has stored nothing while another is at it, or over what
+        another made that is fresh."""
         other = late.taken_over_by
         assert other
         trouble_at = max(self._redis.disturbed_at, late.process.redis_bad_at, other.process.redis_bad_at)
@@ -269,9 +270,22 @@ class Reference:
         seem_off = self._may_seem_off(late, began) or self._may_seem_off(other, began)
         if trouble_at < min(late.asked_at, other.asked_at) - CALM_S and not seem_off:
             self.seen["judged late"] += 1
-            if outcome.is_stored:
+            if outcome.is_stored and self._stands(other):
                 names = f"{late.process.name} after {other.process.name} took over"
                 self.blame("stored late", f"{names}: {late.key.parts}")
+
+    def _stands(self, other: Filling) -> bool:
+        """Whether who took over is at it, or has made what is fresh still."""
+        fact = other.fact
+        if fact is None:
+            return other in self.fillings  # else it failed, or was killed
+        states = self._database.since(self._database.clock_at(other.began_at - CALM_S))
+        age_s = self._schedule.now - fact.made_at
+        is_fresh = all(
+            age_s < rule_of(state, "reply", fact.asked.intent).ttl_s * (1 - JITTER) for state in states
+        )
+        is_removed = any(fact.is_removed(flush, fact.made_at) for flush in self.flushes)
+        return is_fresh and not is_removed and fact.number not in self.late
 
     def _judge_kept(
         self,
@@ -286,9 +300,9 @@ class Reference:
         since = call.began_at - CALM_S
         states = self._database.since(self._database.clock_at(since))
         is_well = is_database_well and max(process.redis_bad_at, self._redis.disturbed_at) < since
-        has_hung = call.ended_at - call.began_at >= FILL_S
+        was_too_late = call.ended_at - call.began_at >= FILL_S and fact.number in self.late
         is_kept = outcome.is_storable and not asked.directives.no_store and len(states) == 1
-        if not is_well or has_hung or not is_kept or not is_on(states[0], "reply", asked.intent):
+        if not is_well or was_too_late or not is_kept or not is_on(states[0], "reply", asked.intent):
             return
         ttl_s = rule_of(states[0], "reply", asked.intent).ttl_s * (1 - JITTER)
         if call.ended_at - fact.made_at < ttl_s and not outcome.is_stored:
