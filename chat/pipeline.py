@@ -7,6 +7,7 @@ from decimal import Decimal
 from cachemgmt.api import (
     Bill,
     Bulkhead,
+    Directives,
     Knowledge,
     Lookup,
     NotFilled,
@@ -180,7 +181,8 @@ class Pipeline:
         """Make the answer anew behind the customer's back. He has been given the stale one."""
 
         def make() -> None:
-            again = self._begin(replace(question, purpose="refresh"))
+            # What he asked of the cache is answered by now: only-if-cached would keep it from being made.
+            again = self._begin(replace(question, purpose="refresh", directives=Directives()))
             self._cache.note_clock(again.scope)
             self._make(again)
 

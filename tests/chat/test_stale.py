@@ -74,6 +74,19 @@ def test_a_failing_refresh_leaves_the_stale_answer(kitchen: Kitchen, llm_server:
     assert kitchen.ask(REFUND).cache.status == "stale"
 
 
+def test_it_is_made_anew_for_who_would_not_have_had_it_made_for_him(
+    kitchen: Kitchen, llm_server: LlmServer
+) -> None:
+    kitchen.policies.learn(rules=rules(stale_while_revalidate_s=600))
+    kitchen.ask(REFUND)
+    kitchen.clock.advance(STALE_S)
+    assert kitchen.ask(REFUND, cache="only_if_cached").cache.status == "stale"
+    llm_server.calls.clear()
+    run_background(kitchen)
+    assert [call.stage for call in llm_server.calls] == ["generate", "validate"]
+    assert kitchen.ask(REFUND, cache="only_if_cached").cache.status == "hit"
+
+
 @pytest.mark.parametrize("stage", ["generate", "validate"])
 def test_a_stale_answer_serves_while_the_provider_fails(
     kitchen: Kitchen, llm_server: LlmServer, stage: str
