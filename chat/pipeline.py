@@ -129,6 +129,7 @@ class Pipeline:
                 return self._make_for(missed.question.asker, run)
             # It has its slot before any lease, so that no customer waits for a warmer that queues.
             with self._bulkhead.warming():
+                self._cache.note_clock(run.scope)  # a flush while it queued has overtaken nothing of it
                 return self._make(run)
         except ProviderRefused:
             return self._report.handed_off(run, None, HANDOFF_TEXT, "refused")

@@ -1,6 +1,7 @@
 """A decision that falls while an answer is being made: whoever asked is not given what it has overtaken."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -73,6 +74,23 @@ def test_a_flush_that_does_not_concern_it_costs_nothing(
     kitchen.ask(REFUND)
     assert stages(llm_server) == ["classify", "generate", "validate"]
     assert kitchen.ask(REFUND).cache.level == "response"
+
+
+def test_a_flush_while_a_warmer_queues_costs_nothing(
+    kitchen: Kitchen, llm_server: LlmServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    warming = kitchen.bulkhead.warming
+
+    @contextmanager
+    def queued() -> Iterator[None]:
+        flush(kitchen)
+        with warming():
+            yield
+
+    monkeypatch.setattr(kitchen.bulkhead, "warming", queued)
+    kitchen.ask(REFUND, purpose="warming")
+    assert stages(llm_server) == ["classify", "generate", "validate"]
+    assert kitchen.ask(REFUND).cache.status == "hit"
 
 
 def test_a_flush_of_the_intent_during_classification_is_heeded(
