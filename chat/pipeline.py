@@ -276,10 +276,11 @@ class Pipeline:
     # keep -----------------------------------------------------------------------------------------------
 
     def _keep(self, run: Run, reading: Reading, draft: Draft, reply: Outcome) -> Answer:
-        """Write the complete answer to the shortcut in front, as old as the reply it rests on."""
+        """Write the complete answer to the shortcut in front, as old as the reply it rests on. One that rests
+        on something stale is given, not kept: it would pass for fresh."""
         answer = self._report.made(run, reading.classification, draft.passages, reply)
-        is_late = any(outcome.is_late for outcome in run.outcomes)
-        if not reply.is_storable or reply.is_overtaken or is_late:
+        is_passing = any(outcome.is_late or outcome.status == "stale" for outcome in run.outcomes)
+        if not reply.is_storable or reply.is_overtaken or is_passing:
             return answer
         entries = [outcome.entry for outcome in run.outcomes]
         made_of = [tag for entry in entries for tag in entry.tags]

@@ -112,6 +112,26 @@ def test_a_stale_answer_serves_where_even_the_message_cannot_be_classified(
     assert (stale.cache.status, stale.text) == ("stale", first.text)
 
 
+@pytest.mark.parametrize("why", ["provider failed", "made anew behind it"])
+def test_an_answer_from_a_stale_reading_does_not_pass_for_fresh(
+    kitchen: Kitchen, llm_server: LlmServer, why: str
+) -> None:
+    if why == "made anew behind it":
+        kitchen.policies.learn(rules={("intent", ""): Rule(ttl_s=3600, stale_while_revalidate_s=24 * 3600)})
+    kitchen.ask(REFUND)
+    kitchen.clock.advance(20 * 60 * 60)
+    if why == "provider failed":
+        llm_server.always("classify", Fail(503))
+    for _ in range(2):
+        answer = kitchen.ask(REFUND)
+        assert (answer.cache.level or "reply", answer.intent) == ("reply", "refund_policy")
+    llm_server.always("classify", None)
+    kitchen.clock.advance(2.1)
+    run_background(kitchen)
+    kitchen.ask(REFUND)
+    assert kitchen.ask(REFUND).cache.level == "response"
+
+
 def test_a_refusal_is_no_failure(kitchen: Kitchen, llm_server: LlmServer) -> None:
     kitchen.ask(REFUND)
     kitchen.clock.advance(STALE_S)
