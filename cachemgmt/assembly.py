@@ -16,6 +16,7 @@ from cachemgmt.engine.failures import Failures, NoFailures
 from cachemgmt.engine.filling import Filler
 from cachemgmt.engine.memory_store import MemoryStore
 from cachemgmt.engine.redis_store import RedisStore
+from cachemgmt.engine.refreshing import Refreshes
 from cachemgmt.engine.store import Store
 from cachemgmt.snapshot import snapshot
 
@@ -57,7 +58,7 @@ def filler() -> Filler:
         cache_engine(),
         failures=_failures[0],
         fill_s=settings.FILL_TIMEOUT_S,
-        in_background=in_background,
+        refreshes=Refreshes(in_background),
     )
 
 

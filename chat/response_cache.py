@@ -122,7 +122,7 @@ class ChatResponseCache:
         self, message: str, history: Sequence[Turn], make: Callable[[], object], *, scope: Scope
     ) -> None:
         """Make a stale answer anew in the background, once in this process."""
-        self._filler.refresh(self._response_keys(message, history, scope)[-1].digest, make)
+        self._filler.refreshes.begin(self._response_keys(message, history, scope)[-1].digest, make)
 
     def stale_response(self, found: Lookup, error: Exception, *, scope: Scope) -> tuple[Entry, str] | None:
         """Return the stale answer that may serve in the error's place, and why, None where there is none."""

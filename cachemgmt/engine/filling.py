@@ -4,7 +4,6 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from threading import Lock, Thread
 
 from cachemgmt.engine.cache import Cache
 from cachemgmt.engine.clock import CLOCK_NAME
@@ -14,6 +13,7 @@ from cachemgmt.engine.flight import Flight, Flights
 from cachemgmt.engine.keeping import Keeper
 from cachemgmt.engine.key import Key
 from cachemgmt.engine.lease import FAILED, LEASE_S, UNSHARED, Heartbeat, Lease, new_token
+from cachemgmt.engine.refreshing import Refreshes
 from cachemgmt.engine.results import MISSES, Made, Outcome, Status, Visit
 
 logger = logging.getLogger(__name__)
@@ -23,15 +23,7 @@ FILL_S = 60.0
 
 FIRST_POLL_S = 0.03
 LONGEST_POLL_S = 0.25
-MOST_REFRESHES = 64
-"""Refreshes under way at once in a process; whoever asks next asks again for those beyond."""
-
 POLL_GROWTH = 1.5
-
-
-def in_thread(work: Callable[[], None]) -> None:
-    """Do the work in a thread of its own."""
-    Thread(target=work, name="tria-refresh", daemon=True).start()
 
 
 @dataclass(slots=True)
@@ -59,22 +51,19 @@ class Filler:
         fill_s: float = FILL_S,
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
-        in_background: Callable[[Callable[[], None]], None] = in_thread,
+        refreshes: Refreshes | None = None,
         heartbeat: Heartbeat | None = None,
     ) -> None:
-        """`fill_s`: how long a fill may take before another may take over. `in_background` runs what
-        nobody waits for."""
+        """`fill_s`: how long a fill may take before another may take over."""
         self.cache = cache
+        self.refreshes = refreshes or Refreshes()
         self._failures = failures or NoFailures()
         self._fill_s = fill_s
         self._monotonic = monotonic
         self._sleep = sleep
-        self._in_background = in_background
         self._heartbeat = heartbeat or Heartbeat(cache.store, monotonic)
         self._keeper = Keeper(cache)
         self._flights: Flights[Outcome | None] = Flights(monotonic)
-        self._refreshing: set[str] = set()
-        self._lock = Lock()
 
     def get_or_fill(
         self, keys: Sequence[Key], fill: Callable[[], Made], visit: Visit, *, barred: str | None = None
@@ -93,7 +82,7 @@ class Filler:
         if found.entry:
             if found.is_stale:
                 again = replace(wanted, visit=Visit(clock=visit.clock))
-                self.refresh(wanted.digest, lambda: self._share(again))
+                self.refreshes.begin(wanted.digest, lambda: self._share(again))
             return Outcome(status=found.status, entry=found.entry, is_stored=True, reason=found.reason)
         if visit.directives.only_if_cached:
             raise NotStored
@@ -116,29 +105,6 @@ class Filler:
     def why_stale(self, error: Exception) -> str:
         """Return the reason that is told with a stale entry that serves in place of the error."""
         return "overloaded" if isinstance(error, Overloaded) else "provider-failed"
-
-    def refresh(self, name: str, work: Callable[[], object]) -> None:
-        """Do the work in the background, unless this process is at it already. Its errors are logged."""
-        with self._lock:
-            if name in self._refreshing or len(self._refreshing) >= MOST_REFRESHES:
-                return
-            self._refreshing.add(name)
-
-        def run() -> None:
-            try:
-                work()
-            except Exception as error:  # noqa: BLE001 - there is nobody to be told, and the stale entry is still there
-                logger.warning("A result could not be refreshed: %s", type(error).__name__)
-            finally:
-                with self._lock:
-                    self._refreshing.discard(name)
-
-        try:
-            self._in_background(run)
-        except RuntimeError:  # no thread can be started
-            with self._lock:
-                self._refreshing.discard(name)
-            logger.warning("A result could not be refreshed: no thread")
 
     # in this process ------------------------------------------------------------------------------------
 

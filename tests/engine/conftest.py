@@ -5,6 +5,7 @@ import pytest
 from cachemgmt.engine.cache import Cache
 from cachemgmt.engine.filling import Filler
 from cachemgmt.engine.lease import Heartbeat
+from cachemgmt.engine.refreshing import Refreshes
 from cachemgmt.engine.results import Outcome
 from tests.engine.fakes import Background, FakeSource, FakeTime, StagedStore, WatchedFlights
 from tests.engine.processes import FakeFailures, Process
@@ -45,7 +46,7 @@ def filler(cache: Cache, store: StagedStore, now: FakeTime, background: Backgrou
         failures=FakeFailures(),
         monotonic=now,
         sleep=now.advance,
-        in_background=background,
+        refreshes=Refreshes(background),
         heartbeat=heartbeat,
     )
 

@@ -9,6 +9,7 @@ from cachemgmt.engine.clock import KnowledgeSource
 from cachemgmt.engine.filling import FILL_S, Filler
 from cachemgmt.engine.key import Key
 from cachemgmt.engine.lease import Heartbeat
+from cachemgmt.engine.refreshing import Refreshes
 from cachemgmt.engine.results import Outcome
 from cachemgmt.engine.store import Store
 from tests.engine.fakes import KEY, WITHIN_S, Background, FakeTime, Fill, Threads, take
@@ -47,7 +48,7 @@ class Process:
             fill_s=fill_s,
             monotonic=now,
             sleep=self._sleep,
-            in_background=self.background,
+            refreshes=Refreshes(self.background),
             heartbeat=self._heartbeat,
         )
         self.steps: list[Callable[[], object]] = []

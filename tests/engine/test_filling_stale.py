@@ -6,7 +6,8 @@ import pytest
 
 from cachemgmt.engine.cache import Cache
 from cachemgmt.engine.clock import Rule
-from cachemgmt.engine.filling import MOST_REFRESHES, Filler
+from cachemgmt.engine.filling import Filler
+from cachemgmt.engine.refreshing import MOST_REFRESHES, Refreshes
 from cachemgmt.engine.results import Visit
 from tests.engine.fakes import (
     KEY,
@@ -228,7 +229,7 @@ def test_a_thread_that_cannot_be_started_keeps_nobody_from_the_stale_one(
         started.append(work)
         raise RuntimeError("can't start new thread")
 
-    filler = Filler(cache, monotonic=now, sleep=now.advance, in_background=refuse)
+    filler = Filler(cache, monotonic=now, sleep=now.advance, refreshes=Refreshes(refuse))
     for _ in range(2):
         assert take(filler, never).status == "stale"
     assert len(started) == len(caplog.records) == 2

@@ -8,6 +8,7 @@ import numpy as np
 
 from cachemgmt.api import Bulkhead, Cache, Directives, Filler, MemoryStore, Store
 from cachemgmt.engine.clock import Knowledge
+from cachemgmt.engine.refreshing import Refreshes
 from chat.failures import ProviderFailures
 from chat.knowledge.embedders import Embedder, chosen_embedder
 from chat.pipeline import Pipeline
@@ -112,7 +113,7 @@ class Kitchen:
             failures=ProviderFailures(),
             monotonic=self.clock,
             sleep=self.clock.advance,
-            in_background=self.background.append,
+            refreshes=Refreshes(self.background.append),
         )
         self.cache = ChatResponseCache(
             engine=self.engine,

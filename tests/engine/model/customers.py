@@ -81,7 +81,7 @@ class Customers:
         if found.entry:
             self._reference.judge(process, call, asked, found.entry, found.status)
             if found.is_stale:
-                process.filler.refresh(keys[-1].digest, lambda: self._refresh(process, asked))
+                process.filler.refreshes.begin(keys[-1].digest, lambda: self._refresh(process, asked))
             return found.status
         self._reference.judge_loss(process, call, asked, keys, places, began_at, found.reason)
         try:

@@ -13,6 +13,7 @@ from cachemgmt.engine.failover import FailoverStore
 from cachemgmt.engine.filling import Filler
 from cachemgmt.engine.lease import LEASE_S, RENEWALS, Heartbeat
 from cachemgmt.engine.memory_store import MemoryStore
+from cachemgmt.engine.refreshing import Refreshes
 from cachemgmt.engine.snapshot import WATCH_EVERY_S, Snapshot
 from cachemgmt.engine.store import Store
 from tests.engine.model.database import Reader, SharedDatabase
@@ -90,7 +91,7 @@ class Process:
             fill_s=FILL_S,
             monotonic=schedule.time,
             sleep=schedule.pause,
-            in_background=self.in_background,
+            refreshes=Refreshes(self.in_background),
             heartbeat=self.heartbeat,
         )
         self.questions = 0
