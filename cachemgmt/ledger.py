@@ -37,6 +37,10 @@ class Bill:
         self.llm_call_count = 0
         """Calls to a language model; embedding a text is none, though it may cost."""
 
+    def for_refresh(self) -> "Bill":
+        """Return the bill of what is made anew behind the customer's back, in another thread."""
+        return Bill(purpose="refresh", collection=self._collection)
+
     def since(self, spent_before_usd: Decimal | None) -> Decimal | None:
         """Return what was spent since the bill stood at that amount, None where a price was not known."""
         if self.spent_usd is None or spent_before_usd is None:

@@ -34,7 +34,7 @@ class Fills:
         own_texts = [run.message, *users_texts(history)]
         scope = replace(run.scope, is_personal=is_personal(own_texts) or tells_personal(history, ()))
 
-        def fill(key_for: Callable[[bool], Key | None]) -> Made:
+        def fill(run: Run, key_for: Callable[[bool], Key | None]) -> Made:
             spent_before = run.bill.spent_usd
             found = classify(self._provider, message=run.message, history=history, book=run.bill.book)
             is_own = (
@@ -52,7 +52,13 @@ class Fills:
                 tags=(f"intent:{found.intent}", *owner_tags(scope, is_own=is_own)),
             )
 
-        outcome = self._cache.fill_intent(run.message, history, fill, scope=scope)
+        outcome = self._cache.fill_intent(
+            run.message,
+            history,
+            lambda key_for: fill(run, key_for),
+            refill=lambda key_for: fill(run.for_refresh(), key_for),
+            scope=scope,
+        )
         run.outcomes.append(outcome)
         return Classification(**outcome.value)
 
@@ -67,7 +73,7 @@ class Fills:
             "passages": [[passage.title, passage.heading_path, passage.text] for passage in passages],
         }
 
-        def fill(key_for: Callable[[bool], Key | None]) -> Made:
+        def fill(run: Run, key_for: Callable[[bool], Key | None]) -> Made:
             spent_before = run.bill.spent_usd
             value = self._write(run, reading, passages)
             published = [passage.text for passage in passages]
@@ -87,7 +93,12 @@ class Fills:
                 max_ttl_s=HANDOFF_TTL_S if "handed_off" in value else None,
             )
 
-        outcome = self._cache.fill_reply(inputs, fill, scope=scope)
+        outcome = self._cache.fill_reply(
+            inputs,
+            lambda key_for: fill(run, key_for),
+            refill=lambda key_for: fill(run.for_refresh(), key_for),
+            scope=scope,
+        )
         run.outcomes.append(outcome)
         return outcome
 

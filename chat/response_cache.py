@@ -40,6 +40,8 @@ from chat.versions import Versions
 REUSED = frozenset({"hit", "stale", "collapsed"})
 """The outcomes that saved what the entry cost."""
 
+KeyedFill = Callable[[Callable[[bool], Key | None]], Made]
+
 STORED_FIELDS = frozenset({"text", "intent", "confidence", "sources"})
 """What a stored answer consists of at least."""
 
@@ -168,13 +170,15 @@ class ChatResponseCache:
         self,
         message: str,
         history: Sequence[Turn],
-        fill: Callable[[Callable[[bool], Key | None]], Made],
+        fill: KeyedFill,
         *,
+        refill: KeyedFill,
         scope: Scope,
     ) -> Outcome:
         """Return the stored classification, else what `fill` makes. `fill` is given a function that says,
-        for is_personal, under which key its result may be kept."""
-        return self._fill("intent", self._intent_keys(message, history, scope), fill, scope)
+        for is_personal, under which key its result may be kept. `refill` makes a stale one anew, in another
+        thread."""
+        return self._fill("intent", self._intent_keys(message, history, scope), fill, refill, scope)
 
     def _intent_keys(self, message: str, history: Sequence[Turn], scope: Scope) -> list[Key]:
         return scoped_keys("intent", said(message, history), self._versions.intent, scope)
@@ -220,16 +224,28 @@ class ChatResponseCache:
         inputs = {"question": normalise_message(question), "revision": revision, "top_n": top_n}
         return scoped_keys("policy", inputs, self._versions.policy, scope)
 
-    def fill_vector(self, text: str, embedder: str, fill: Callable[[], Made], *, scope: Scope) -> Outcome:
+    def fill_vector(
+        self,
+        text: str,
+        embedder: str,
+        fill: Callable[[], Made],
+        *,
+        refill: Callable[[], Made],
+        scope: Scope,
+    ) -> Outcome:
         """Return the text's stored embedding vector, else what `fill` makes: a new revision of the policies
         embeds no question again. Made for only-if-cached, too: that forbids to fill an answer, not to look
-        for its evidence."""
+        for its evidence. `refill` makes a stale one anew, in another thread."""
         keys = scoped_keys("vector", {"text": text, "embedder": embedder}, "", scope)
         under = keep_under(keys, scope)
         visit = replace(scope.visit, directives=replace(scope.visit.directives, only_if_cached=False))
         tags = owner_tags(scope, is_own=scope.is_personal)
         return self._filler.get_or_fill(
-            keys, lambda: replace(fill(), keep_under=under, tags=tags), visit, barred=scope.barred
+            keys,
+            lambda: replace(fill(), keep_under=under, tags=tags),
+            visit,
+            barred=scope.barred,
+            refill=lambda: replace(refill(), keep_under=under, tags=tags),
         )
 
     # reply ----------------------------------------------------------------------------------------------
@@ -237,13 +253,14 @@ class ChatResponseCache:
     def fill_reply(
         self,
         inputs: Mapping[str, Any],
-        fill: Callable[[Callable[[bool], Key | None]], Made],
+        fill: KeyedFill,
         *,
+        refill: KeyedFill,
         scope: Scope,
     ) -> Outcome:
-        """Return the stored reply made from exactly these inputs, else what `fill` makes."""
+        """Return the stored reply made from exactly these inputs, else as `fill_intent` does."""
         keys = scoped_keys("reply", dict(inputs), self._versions.reply, scope)
-        return self._fill("reply", keys, fill, scope)
+        return self._fill("reply", keys, fill, refill, scope)
 
     def get_metrics(self) -> Mapping[str, Any]:
         """Return hits, misses, hit rate, calls, spent and saved, by level and in total, of 24 hours."""
@@ -273,7 +290,8 @@ class ChatResponseCache:
         self,
         level: str,
         keys: list[Key],
-        fill: Callable[[Callable[[bool], Key | None]], Made],
+        fill: KeyedFill,
+        refill: KeyedFill,
         scope: Scope,
     ) -> Outcome:
         started = perf_counter()
@@ -282,7 +300,13 @@ class ChatResponseCache:
         def key_for(is_personal: bool) -> Key | None:
             return keep_under(keys, scope, is_personal=is_personal)
 
-        outcome = self._filler.get_or_fill(keys, lambda: fill(key_for), scope.visit, barred=scope.barred)
+        outcome = self._filler.get_or_fill(
+            keys,
+            lambda: fill(key_for),
+            scope.visit,
+            barred=scope.barred,
+            refill=lambda: refill(key_for),
+        )
         if scope.is_counted:
             count(
                 level=level,

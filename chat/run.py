@@ -30,6 +30,10 @@ class Run:
     tell: Callable[[str], None] = nobody
     """Told each stage as it begins."""
 
+    def for_refresh(self) -> "Run":
+        """Return the run of what is made anew behind the customer's back: on a bill and a time of its own."""
+        return Run(message=self.message, turns=self.turns, scope=self.scope, bill=self.bill.for_refresh())
+
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
         """Tell that the stage begins, and add the time spent inside to it."""

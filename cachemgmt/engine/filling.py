@@ -66,7 +66,13 @@ class Filler:
         self._flights: Flights[Outcome | None] = Flights(monotonic)
 
     def get_or_fill(
-        self, keys: Sequence[Key], fill: Callable[[], Made], visit: Visit, *, barred: str | None = None
+        self,
+        keys: Sequence[Key],
+        fill: Callable[[], Made],
+        visit: Visit,
+        *,
+        barred: str | None = None,
+        refill: Callable[[], Made] | None = None,
     ) -> Outcome:
         """Return a reusable entry under one of the keys, else what `fill` makes, keeping it.
 
@@ -74,6 +80,7 @@ class Filler:
         and report "collapsed". A dead filler's lease runs out, a hung one's ends with its deadline, and one
         of those who wait takes over. Of a fill's error each waiter of this process gets one like it, those of
         others what `Failures` tells it, and is not kept; where it is the provider's, a stale entry may serve.
+        `refill` makes anew what is given stale, in another thread: what the caller's own may not touch.
         May wait up to twice `fill_s`. Raises NotStored where only a stored result was asked for, Overloaded
         where no more may wait, NotFilled after the wait.
         """
@@ -81,7 +88,7 @@ class Filler:
         wanted = _Wanted(keys, fill, visit, found.reason)
         if found.entry:
             if found.is_stale:
-                again = replace(wanted, visit=Visit(clock=visit.clock))
+                again = replace(wanted, fill=refill or fill, visit=Visit(clock=visit.clock))
                 self.refreshes.begin(wanted.digest, lambda: self._share(again))
             return Outcome(status=found.status, entry=found.entry, is_stored=True, reason=found.reason)
         if visit.directives.only_if_cached:

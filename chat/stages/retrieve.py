@@ -64,13 +64,20 @@ class Retriever:
         return found
 
     def _vector(self, question: str, scope: Scope, bill: Bill) -> Sequence[float]:
-        def fill() -> Made:
+        def fill(bill: Bill) -> Made:
             spent_before = bill.spent_usd
             vector = self._embed(question, bill.book)
             cost_usd = bill.since(spent_before)
             return Made(value=vector, cost_usd=cost_usd, question=question, keep_under=None)
 
-        vector: list[float] = self._cache.fill_vector(question, self._embedder.id, fill, scope=scope).value
+        made = self._cache.fill_vector(
+            question,
+            self._embedder.id,
+            lambda: fill(bill),
+            refill=lambda: fill(bill.for_refresh()),
+            scope=scope,
+        )
+        vector: list[float] = made.value
         return vector
 
     def _embed(self, text: str, book: BookCall) -> list[float]:

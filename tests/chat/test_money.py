@@ -4,6 +4,8 @@ from decimal import Decimal
 
 import pytest
 
+from cachemgmt.engine.clock import Rule
+from cachemgmt.engine.refreshing import Refreshes
 from cachemgmt.metrics import metrics
 from cachemgmt.models import LlmCall, ModelPrice
 from chat.errors import ChatError
@@ -74,6 +76,28 @@ def test_a_second_round_costs_nothing_and_saves_the_first(kitchen: Kitchen, llm_
     assert sum(answer.spent_usd or 0 for answer in again) == 0
     assert sum(answer.saved_usd or 0 for answer in again) == spent
     assert Decimal(metrics()["saved_usd"]) == spent
+
+
+@pytest.mark.usefixtures("prices")
+@pytest.mark.parametrize(
+    ("levels", "stages"), [(["intent"], ["classify"]), (["reply", "response"], ["generate", "validate"])]
+)
+def test_what_is_made_anew_behind_a_customers_back_is_not_on_his_bill(
+    kitchen: Kitchen, levels: list[str], stages: list[str]
+) -> None:
+    rule = Rule(ttl_s=60, stale_while_revalidate_s=600)
+    kitchen.policies.learn(rules={(level, ""): rule for level in levels})
+    kitchen.ask(QUESTIONS[0])
+    kitchen.clock.advance(120)
+    LlmCall.objects.all().delete()
+    # As if the background's thread were quicker than the customer's own.
+    kitchen.filler.refreshes = Refreshes(lambda work: work())
+    talk = [("user", "Hello"), ("assistant", "Hello! How can I help?")]
+    answer = kitchen.ask(QUESTIONS[0], talk)
+    assert (answer.cache.level, answer.spent_usd) == ("reply", 0)
+    assert answer.timing_ms.keys() == {"total", "lookup", "classify", "retrieve"}
+    booked = LlmCall.objects.order_by("pk").values_list("stage", "purpose")
+    assert list(booked) == [(stage, "refresh") for stage in stages]
 
 
 @pytest.mark.usefixtures("prices")

@@ -62,6 +62,17 @@ def test_it_is_given_while_one_new_one_is_made_for_all_who_ask(
     assert background.waiting == []
 
 
+def test_what_makes_it_anew_can_be_something_else(
+    filler: Filler, stale: Fill, background: Background
+) -> None:
+    again = Fill()
+    given = filler.get_or_fill([KEY], never, visit(), refill=again)
+    assert (given.status, given.value, again.calls) == ("stale", "made 1", 0)
+    background.run()
+    assert again.calls == 1
+    assert take(filler, never).status == "hit"
+
+
 def test_the_next_time_it_is_past_its_ttl_it_is_made_anew_again(
     filler: Filler, stale: Fill, background: Background, now: FakeTime
 ) -> None:
