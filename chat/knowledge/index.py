@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from django.conf import settings
+from django.db import Error
 from numpy.typing import NDArray
 
 from cachemgmt.api import Bill, BookCall
@@ -149,7 +150,10 @@ class Index:
                 return view  # another thread has opened it meanwhile
             rows = opened(name)
             if rows is None:
-                self._rebuild(collection, revision)
+                try:
+                    self._rebuild(collection, revision)
+                except Error as error:  # the database
+                    raise IndexUnavailable from error
                 rows = opened(name)
             if rows is None:
                 raise IndexUnavailable

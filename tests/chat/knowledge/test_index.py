@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from django.conf import settings
+from django.db import Error, InterfaceError, OperationalError
 from numpy.typing import NDArray
 from pytest_django import Settings
 
@@ -238,3 +239,15 @@ def test_chromas_failures_are_named(index: Index, shop: Collection, settings: Se
         publish(shop, [document("tea")])
     shop.refresh_from_db()
     assert list(Document.objects.values_list("key", flat=True)) == ["coffee"]
+
+
+@pytest.mark.parametrize("error", [OperationalError, InterfaceError])
+def test_a_missing_view_is_unavailable_while_the_database_is_out(
+    index: Index, shop: Collection, monkeypatch: pytest.MonkeyPatch, error: type[Error]
+) -> None:
+    def out(*_: object, **__: object) -> None:
+        raise error("out")
+
+    monkeypatch.setattr(Collection.objects, "filter", out)
+    with pytest.raises(IndexUnavailable):
+        found(index, shop, "coffee", revision="0" * 24)
