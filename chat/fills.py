@@ -5,14 +5,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 
 from cachemgmt.api import Key, Made, Outcome
-from chat.intents import intent_named
 from chat.providers.base import Provider
-from chat.response_cache import ChatResponseCache, document_tags
+from chat.response_cache import ChatResponseCache
 from chat.run import Reading, Run
 from chat.scope import Scope, is_personal, owner_tags, tells_personal, users_texts
 from chat.stages.classify import classify
 from chat.stages.generate import generate, smalltalk
 from chat.stages.validate import validate
+from chat.stored_values import document_tags, is_own_reading
 from chat.types import Classification, Passage, Turn
 
 MAX_DRAFTS = 2
@@ -37,12 +37,7 @@ class Fills:
         def fill(run: Run, key_for: Callable[[bool], Key | None]) -> Made:
             spent_before = run.bill.spent_usd
             found = classify(self._provider, message=run.message, history=history, book=run.bill.book)
-            is_own = (
-                scope.is_personal
-                or found.is_personal
-                or intent_named(found.intent).is_personal
-                or (found.self_contained is not None and is_personal([found.self_contained]))
-            )
+            is_own = is_own_reading(found, scope)
             return Made(
                 value=asdict(found),
                 cost_usd=run.bill.since(spent_before),

@@ -8,7 +8,7 @@ from time import perf_counter
 from typing import Literal
 
 from cachemgmt.api import Entry, Outcome, count
-from chat.response_cache import REUSED
+from chat.counting import REUSED
 from chat.run import Run
 from chat.types import Answer, CacheReport, Classification, Passage, Source
 

@@ -1,4 +1,4 @@
-"""The levels of the cache: what goes into each key, and who may share what is stored.
+"""The levels of the cache: how each is looked up, filled and kept, and for whom.
 
 The pipeline works through this class. Code that embeds the cache uses its `get_…`/`set_…` pairs, which are
 the same paths.
@@ -15,35 +15,29 @@ from cachemgmt.api import (
     Entry,
     Filler,
     Key,
-    Knowledge,
     Lookup,
     Made,
     Outcome,
-    count,
     metrics,
     normalise_message,
     release_connection,
 )
-from chat.scope import (
-    Scope,
-    is_personal,
-    keep_under,
-    last_turns,
-    owner_tags,
-    scoped_keys,
-    tells_personal,
-    users_texts,
+from chat.counting import count_fill, count_lookup
+from chat.level_keys import LevelKeys
+from chat.scope import Scope, is_personal, keep_under, last_turns, owner_tags, tells_personal, users_texts
+from chat.stored_values import (
+    StoredResponse,
+    checked,
+    document_tags,
+    is_own_reading,
+    made_under_published_policies,
+    reading_of,
+    response_tags,
 )
 from chat.types import Passage, Turn
 from chat.versions import Versions
 
-REUSED = frozenset({"hit", "stale", "collapsed"})
-"""The outcomes that saved what the entry cost."""
-
 KeyedFill = Callable[[Callable[[bool], Key | None]], Made]
-
-STORED_FIELDS = frozenset({"text", "intent", "confidence", "sources"})
-"""What a stored answer consists of at least."""
 
 
 class ChatResponseCache:
@@ -56,7 +50,7 @@ class ChatResponseCache:
         """`collection` is used where a call names no scope."""
         self._engine = engine
         self._filler = filler
-        self._versions = versions
+        self._keys = LevelKeys(versions)
         self._default = collection
 
     # response: the complete answer ----------------------------------------------------------------------
@@ -69,12 +63,12 @@ class ChatResponseCache:
         scope = scope or self.scope(message, history)
         started = perf_counter()
         found = self._engine.lookup(
-            self._response_keys(message, history, scope),
+            self._keys.response(message, history, scope),
             scope.visit,
             barred=scope.barred,
             accept=made_under_published_policies(scope.collection),
         )
-        self._count_lookup("response", found, scope, started)
+        count_lookup("response", found, scope, started)
         return found
 
     def set_response(
@@ -92,24 +86,21 @@ class ChatResponseCache:
     ) -> tuple[Entry, bool]:
         """Store a complete, validated answer; return its envelope and whether it was kept.
 
-        `response` has the fields of `STORED_FIELDS`. Its "revision" names the policies it was made under;
-        without one it holds for any. Its "reply_id" names the reply it was made of, where there is one.
-        Raises ValueError where a field is missing.
+        `response` has the fields of `StoredResponse`. It carries the tags that flush it by intent, document
+        and customer, and `tags` besides. Raises ValueError where a field is missing or wrong.
         """
-        missing = STORED_FIELDS - response.keys()
-        if missing:
-            raise ValueError(f"a stored answer needs {', '.join(sorted(missing))}")
+        answer = checked(StoredResponse, response)
         if scope is None:
-            published = [source["passage"] for source in response["sources"]]
-            told = Turn(role="assistant", content=response["text"])
+            published = [source.passage for source in answer.sources]
+            told = Turn(role="assistant", content=answer.text)
             scope = self.scope(message, (*last_turns(history), told), published=published)
-        keys = self._response_keys(message, history, scope)
+        keys = self._keys.response(message, history, scope)
         made = Made(
-            value=dict(response),
+            value=answer.model_dump(),
             cost_usd=cost_usd,
             question=normalise_message(message),
             keep_under=keep_under(keys, scope),
-            tags=tags,
+            tags=tuple(dict.fromkeys((*tags, *response_tags(answer, scope)))),
             made_at=made_at,
             fill_s=fill_s,
             valid_until=valid_until,
@@ -124,7 +115,7 @@ class ChatResponseCache:
         self, message: str, history: Sequence[Turn], make: Callable[[], object], *, scope: Scope
     ) -> None:
         """Make a stale answer anew in the background, once in this process."""
-        self._filler.refreshes.begin(self._response_keys(message, history, scope)[-1].digest, make)
+        self._filler.refreshes.begin(self._keys.response(message, history, scope)[-1].digest, make)
 
     def stale_response(self, found: Lookup, error: Exception, *, scope: Scope) -> tuple[Entry, str] | None:
         """Return the stale answer that may serve in the error's place, and why, None where there is none."""
@@ -136,16 +127,13 @@ class ChatResponseCache:
         known = self._engine.known()
         return any(known.is_flushed(outcome.entry, scope.collection) for outcome in outcomes)
 
-    def _response_keys(self, message: str, history: Sequence[Turn], scope: Scope) -> list[Key]:
-        return scoped_keys("response", said(message, history), self._versions.response, scope)
-
     # intent ---------------------------------------------------------------------------------------------
 
     def get_intent(self, message: str, history: Sequence[Turn] = (), *, scope: Scope | None = None) -> Lookup:
         """Return the stored classification of the message, alone or (with `history`) in its light."""
         scope = scope or self.scope(message, history)
         return self._engine.lookup(
-            self._intent_keys(message, history, scope), scope.visit, barred=scope.barred
+            self._keys.intent(message, history, scope), scope.visit, barred=scope.barred
         )
 
     def set_intent(
@@ -157,14 +145,19 @@ class ChatResponseCache:
         scope: Scope | None = None,
         cost_usd: Decimal | None = Decimal(0),
     ) -> tuple[Entry, bool]:
-        """Store a classification; return its envelope and whether it was kept."""
+        """Store a classification; return its envelope and whether it was kept. Raises ValueError where a
+        field of `Classification` is missing or wrong."""
+        found = reading_of(intent)
         scope = scope or self.scope(message, history)
-        keys = self._intent_keys(message, history, scope)
-        under = keep_under(keys, scope)
+        keys, is_own = self._keys.intent(message, history, scope), is_own_reading(found, scope)
         made = Made(
-            value=dict(intent), cost_usd=cost_usd, question=normalise_message(message), keep_under=under
+            value=asdict(found),
+            cost_usd=cost_usd,
+            question=normalise_message(message),
+            keep_under=keep_under(keys, scope, is_personal=is_own),
+            tags=(f"intent:{found.intent}", *owner_tags(scope, is_own=is_own)),
         )
-        return self._engine.keep(under or keys[0], made, scope.visit)
+        return self._engine.keep(made.keep_under or keys[0], made, scope.visit)
 
     def fill_intent(
         self,
@@ -178,10 +171,7 @@ class ChatResponseCache:
         """Return the stored classification, else what `fill` makes. `fill` is given a function that says,
         for is_personal, under which key its result may be kept. `refill` makes a stale one anew, in another
         thread."""
-        return self._fill("intent", self._intent_keys(message, history, scope), fill, refill, scope)
-
-    def _intent_keys(self, message: str, history: Sequence[Turn], scope: Scope) -> list[Key]:
-        return scoped_keys("intent", said(message, history), self._versions.intent, scope)
+        return self._fill("intent", self._keys.intent(message, history, scope), fill, refill, scope)
 
     # policy: the retrieved passages ---------------------------------------------------------------------
 
@@ -191,9 +181,9 @@ class ChatResponseCache:
         """Return the passages that were retrieved for the question from that revision, best first."""
         scope = scope or self.scope(question)
         started = perf_counter()
-        keys = self._policy_keys(question, revision, top_n, scope)
+        keys = self._keys.policy(question, revision, top_n, scope)
         found = self._engine.lookup(keys, scope.visit, barred=scope.barred)
-        self._count_lookup("policy", found, scope, started)
+        count_lookup("policy", found, scope, started)
         return found
 
     def set_policy_retrieval(
@@ -208,7 +198,7 @@ class ChatResponseCache:
     ) -> tuple[Entry, bool]:
         """Store retrieved passages; return their envelope and whether they were kept."""
         scope = scope or self.scope(question)
-        keys = self._policy_keys(question, revision, top_n, scope)
+        keys = self._keys.policy(question, revision, top_n, scope)
         under = keep_under(keys, scope)
         made = Made(
             value=[asdict(passage) for passage in passages],
@@ -219,10 +209,6 @@ class ChatResponseCache:
             fill_s=fill_s,
         )
         return self._engine.keep(under or keys[0], made, scope.visit)
-
-    def _policy_keys(self, question: str, revision: str, top_n: int, scope: Scope) -> list[Key]:
-        inputs = {"question": normalise_message(question), "revision": revision, "top_n": top_n}
-        return scoped_keys("policy", inputs, self._versions.policy, scope)
 
     def fill_vector(
         self,
@@ -236,7 +222,7 @@ class ChatResponseCache:
         """Return the text's stored embedding vector, else what `fill` makes: a new revision of the policies
         embeds no question again. Made for only-if-cached, too: that forbids to fill an answer, not to look
         for its evidence. `refill` makes a stale one anew, in another thread."""
-        keys = scoped_keys("vector", {"text": text, "embedder": embedder}, "", scope)
+        keys = self._keys.vector(text, embedder, scope)
         under = keep_under(keys, scope)
         visit = replace(scope.visit, directives=replace(scope.visit.directives, only_if_cached=False))
         tags = owner_tags(scope, is_own=scope.is_personal)
@@ -259,7 +245,7 @@ class ChatResponseCache:
         scope: Scope,
     ) -> Outcome:
         """Return the stored reply made from exactly these inputs, else as `fill_intent` does."""
-        keys = scoped_keys("reply", dict(inputs), self._versions.reply, scope)
+        keys = self._keys.reply(inputs, scope)
         return self._fill("reply", keys, fill, refill, scope)
 
     def get_metrics(self) -> Mapping[str, Any]:
@@ -307,47 +293,5 @@ class ChatResponseCache:
             barred=scope.barred,
             refill=lambda: refill(key_for),
         )
-        if scope.is_counted:
-            count(
-                level=level,
-                outcome=outcome.status,
-                reason=outcome.reason,
-                collection=scope.collection,
-                seconds=perf_counter() - started,
-                saved_usd=outcome.entry.cost_usd if outcome.status in REUSED else None,
-            )
+        count_fill(level, outcome, scope, started)
         return outcome
-
-    def _count_lookup(self, level: str, found: Lookup, scope: Scope, started: float) -> None:
-        if scope.is_counted:
-            count(
-                level=level,
-                outcome=found.status,
-                reason=found.reason,
-                collection=scope.collection,
-                seconds=perf_counter() - started,
-                saved_usd=found.entry.cost_usd if found.entry else None,
-            )
-
-
-def said(message: str, history: Sequence[Turn]) -> dict[str, Any]:
-    """Return a message and what came before it, as keys hold them."""
-    return {
-        "message": normalise_message(message),
-        "history": [[turn.role, turn.content] for turn in last_turns(history)],
-    }
-
-
-def document_tags(passages: Sequence[Passage]) -> tuple[str, ...]:
-    """Return the tags that flush what was made from these passages' documents."""
-    return tuple(sorted({f"doc:{passage.document}" for passage in passages}))
-
-
-def made_under_published_policies(collection: str) -> Callable[[Entry, Knowledge], bool]:
-    """Return the objection to answers that were made under other policies than the published ones."""
-
-    def accept(entry: Entry, known: Knowledge) -> bool:
-        revision = entry.value.get("revision")
-        return revision is None or revision == known.revisions.get(collection)
-
-    return accept

@@ -38,7 +38,14 @@ def stage_versions(provider: Provider, embedder_id: str) -> Versions:
             provider.name,
             dict(provider.fingerprint("classify")),
             source_hash(
-                INTENTS_FILE, "types.py", "fills.py", "stages/classify.py", "privacy.py", "common_words.txt"
+                INTENTS_FILE,
+                "types.py",
+                "fills.py",
+                "stored_values.py",
+                "scope.py",
+                "stages/classify.py",
+                "privacy.py",
+                "common_words.txt",
             ),
         ]
     )
@@ -57,6 +64,7 @@ def stage_versions(provider: Provider, embedder_id: str) -> Versions:
             source_hash(
                 "types.py",
                 "fills.py",
+                "scope.py",
                 "stages/generate.py",
                 "stages/validate.py",
                 "stages/figures.py",
@@ -68,6 +76,18 @@ def stage_versions(provider: Provider, embedder_id: str) -> Versions:
         ]
     )
     response = fingerprint(
-        [intent, policy, reply, source_hash("pipeline.py", "report.py", "response_cache.py", "scope.py")]
+        [
+            intent,
+            policy,
+            reply,
+            source_hash(
+                "pipeline.py",
+                "report.py",
+                "response_cache.py",
+                "level_keys.py",
+                "stored_values.py",
+                "scope.py",
+            ),
+        ]
     )
     return Versions(intent=intent, policy=policy, reply=reply, response=response)

@@ -1,6 +1,7 @@
 """What belongs to one customer never reaches another, and what is flushed does not come back."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -97,6 +98,74 @@ def test_embedding_code_cannot_share_what_is_personal(kitchen: Kitchen) -> None:
     kitchen.cache.set_response(REFUND, (), {**answer, "text": "Within 30 days."})
     assert kitchen.cache.get_response("what's your refund policy").value["text"] == "Within 30 days."
     assert kitchen.ask(REFUND).cache.status == "hit"
+
+
+READING = {
+    "intent": "refund_policy",
+    "confidence": 0.9,
+    "language": "en",
+    "is_personal": False,
+    "leans_on_context": False,
+}
+ANSWER = {"text": "Within 30 days.", "intent": "refund_policy", "confidence": 0.9, "sources": []}
+SOURCE = {"document": "refunds", "title": "Refunds", "section": "Refunds", "passage": "Refunds are paid."}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "field"),
+    [
+        ({"language": None}, "language"),
+        ({"is_personal": "no"}, "is_personal"),
+        ({"confidence": 2}, "confidence"),
+        ({"mood": "good"}, "mood"),
+    ],
+)
+def test_embedding_code_can_store_no_reading_that_is_none(
+    kitchen: Kitchen, wrong: dict[str, object], field: str
+) -> None:
+    with pytest.raises(ValueError, match=f"{field}$"):
+        kitchen.cache.set_intent(REFUND, (), READING | wrong)
+    with pytest.raises(ValueError, match="leans_on_context"):
+        kitchen.cache.set_intent(REFUND, (), {"intent": "refund_policy"})
+    assert kitchen.ask(REFUND).cache.status == "miss"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "field"),
+    [
+        ({"sources": "none"}, "sources"),
+        ({"sources": [{"document": "refunds"}]}, r"sources\.0\.passage, .*"),
+        ({"sources": [SOURCE | {"page": 1}]}, r"sources\.0\.page"),
+        ({"confidence": "high"}, "confidence"),
+        ({"revision": 1}, "revision"),
+    ],
+)
+def test_embedding_code_can_store_no_answer_that_is_none(
+    kitchen: Kitchen, wrong: dict[str, object], field: str
+) -> None:
+    with pytest.raises(ValueError, match=f"{field}$"):
+        kitchen.cache.set_response(REFUND, (), ANSWER | wrong)
+    assert entries(kitchen) == []
+
+
+def test_what_embedding_code_stored_is_used_and_flushed_as_the_pipelines_own(
+    kitchen: Kitchen, llm_server: LlmServer
+) -> None:
+    kitchen.cache.set_intent(REFUND, (), READING)
+    kitchen.cache.set_response("Is wrapping refunded?", (), ANSWER | {"sources": [SOURCE]})
+    mine = "My order number is 51877. When is it refunded?"
+    scope = replace(kitchen.cache.scope(mine), customer_id="anna")
+    kitchen.cache.set_intent(mine, (), READING, scope=scope)
+    kitchen.cache.set_response(mine, (), ANSWER, scope=scope)
+    told_personal = READING | {"is_personal": True}
+    assert not kitchen.cache.set_intent("Where is it?", (), told_personal)[1]
+    kept = {(entry.level, entry.question): set(entry.tags) for entry in entries(kitchen)}
+    assert len(kept) == 4
+    assert all("intent:refund_policy" in tags for tags in kept.values())
+    assert all(("customer:anna" in tags) == ("51877" in asked) for (_, asked), tags in kept.items())
+    assert "doc:refunds" in kept["response", "is wrapping refunded"]
+    kitchen.ask(REFUND)
+    assert [call.stage for call in llm_server.calls] == ["generate", "validate"]
 
 
 # flushes and rules --------------------------------------------------------------------------------------
