@@ -17,6 +17,7 @@ from cachemgmt.assembly import cache_engine
 from cachemgmt.engine.clock import DEFAULT_TTL_S, Flush, Flushes, FlushKind
 from cachemgmt.engine.entry import Entry, decode
 from cachemgmt.engine.errors import SourceUnavailable, StoreError, Undecodable
+from cachemgmt.engine.key import fold
 from cachemgmt.models import Clock, FlushRecord
 from cachemgmt.snapshot import advance_clock, snapshot
 
@@ -73,8 +74,8 @@ def collection_target(collection: str) -> Target:
 
 
 def pattern_target(pattern: str) -> Target:
-    """Return the target for a pattern over readable names. They are in small letters, so it is, too."""
-    return Target(kind="pattern", match=pattern.casefold())
+    """Return the target for a pattern over readable names, in the characters that those are in."""
+    return Target(kind="pattern", match=fold(pattern))
 
 
 def age_target(older_than_s: float) -> Target:

@@ -10,6 +10,7 @@ from fnmatch import fnmatchcase
 from typing import Any, Literal, Protocol
 
 from cachemgmt.engine.entry import Entry
+from cachemgmt.engine.key import fold
 
 FlushKind = Literal["all", "tag", "age", "pattern"]
 
@@ -62,7 +63,7 @@ class Flushes:
             (clock, float(match)) for (kind, match), clock in later.items() if kind == "age"
         )
         self._patterns = [
-            (clock, match.casefold()) for (kind, match), clock in later.items() if kind == "pattern"
+            (clock, fold(match)) for (kind, match), clock in later.items() if kind == "pattern"
         ]
 
     def concern(self, entry: Entry, collection: str) -> bool:

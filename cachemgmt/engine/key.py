@@ -52,17 +52,21 @@ def fingerprint(value: object) -> str:
     return blake2b(canonical_json(value).encode("ascii"), digest_size=16).hexdigest()
 
 
+def fold(text: str) -> str:
+    """Return the text in the characters that keys use: NFC, casefolded, with straight apostrophes."""
+    # Phones type the curly apostrophe, keyboards the straight one.
+    straight = text.replace("\u2019", "'")
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", straight).casefold())
+
+
 def normalise_message(text: str) -> str:
-    """Return the form of a message that keys use: NFC, casefolded, single spaces, straight apostrophes, no
-    marks at the edges.
+    """Return the form of a message that keys use: its characters as `fold` has them, single spaces, no marks
+    at the edges.
 
     Only sentence marks and quotes go, and only at the edges: "fee 5%" is not "fee 5", ".5 %" not "5 %". Empty
     means that nothing was said that could be cached. Normalising twice changes nothing.
     """
-    # Phones type the curly apostrophe, keyboards the straight one.
-    straight = text.replace("\u2019", "'")
-    folded = unicodedata.normalize("NFC", unicodedata.normalize("NFC", straight).casefold())
-    spaced = " ".join(folded.split())
+    spaced = " ".join(fold(text).split())
     bare = spaced.strip(EDGE_MARKS)
     before = spaced[: spaced.find(bare)]
     is_fraction = bare[:1].isdigit() and before.endswith((".", ","))

@@ -68,6 +68,10 @@ IDS = [
 ]
 
 
+def test_a_pattern_is_written_down_in_the_characters_of_readable_names() -> None:
+    assert pattern_target("*: DON\u2019T Zu\u0308rich? *").match == "*: don't z\u00fcrich? *"
+
+
 @pytest.mark.usefixtures("either_store")
 @pytest.mark.parametrize(("make", "gone"), TARGETS, ids=IDS)
 def test_a_flush_kills_what_it_names_and_nothing_else(shelf: Shelf, make: Any, gone: set[str]) -> None:

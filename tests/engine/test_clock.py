@@ -17,6 +17,7 @@ from cachemgmt.engine.clock import (
     Rule,
 )
 from cachemgmt.engine.entry import Entry
+from cachemgmt.engine.key import normalise_message
 from tests.engine.test_entry import ENTRY
 
 AT_5: Entry = replace(
@@ -59,6 +60,12 @@ def test_a_flush_concerns_older_entries_that_it_matches(flushed: Flush, is_conce
 
 def test_a_pattern_may_be_typed_in_any_case() -> None:
     assert Flushes([flush(6, "pattern", "*Refund*")]).concern(AT_5, "shop")
+
+
+@pytest.mark.parametrize("typed", ["*don't*", "*don\u2019t*", "*Z\u00fcrich*", "*zu\u0308rich*"])
+def test_a_pattern_may_be_typed_in_any_characters_that_a_message_may_be(typed: str) -> None:
+    asked = normalise_message("Why don\u2019t you ship to Zu\u0308rich?")
+    assert Flushes([flush(6, "pattern", typed)]).concern(replace(AT_5, question=asked), "shop")
 
 
 def test_any_of_several_flushes_counts() -> None:
