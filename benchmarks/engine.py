@@ -204,7 +204,8 @@ def p99_ms(took_s: list[float]) -> float:
 
 def flushes(n_entries: int, rounds: int, alone_s: float) -> list[Row]:
     """Measure a flush, and what a reader notices of it and of the removal behind it."""
-    from cachemgmt.flushing import Target, flush, remove_dead
+    from cachemgmt.flushing import Target, flush
+    from cachemgmt.removal import remove_dead
 
     for number in range(1, n_entries):
         keep(number)

@@ -12,8 +12,9 @@ from django.db import DatabaseError, close_old_connections
 
 from cachemgmt.engine.errors import SourceUnavailable
 from cachemgmt.engine.snapshot import CONFIRMED_S, WATCH_EVERY_S
-from cachemgmt.flushing import can_see_entries, remove_dead, trim_records
+from cachemgmt.flushing import can_see_entries
 from cachemgmt.ledger import write_counts
+from cachemgmt.removal import remove_dead, trim_records
 from cachemgmt.snapshot import announce_clock, snapshot
 from cachemgmt.warming import give_up_orphans, take_waiting, work_off
 

@@ -10,26 +10,17 @@ from itertools import islice
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Max
-from django.utils import timezone
 
 from cachemgmt.assembly import cache_engine
 from cachemgmt.engine.clock import DEFAULT_TTL_S, Flush, Flushes, FlushKind
-from cachemgmt.engine.entry import Entry, decode
-from cachemgmt.engine.errors import SourceUnavailable, StoreError, Undecodable
+from cachemgmt.engine.entry import Entry, decode_stored
+from cachemgmt.engine.errors import SourceUnavailable, StoreError
 from cachemgmt.engine.key import fold
 from cachemgmt.models import Clock, FlushRecord
 from cachemgmt.snapshot import advance_clock, snapshot
 
 logger = logging.getLogger(__name__)
 CHUNK = 100
-REMOVED_AT_ONCE = 2
-REST = 4
-"""Removal works in short spells, and rests this many times as long: who reads meanwhile should not notice."""
-
-KEPT_RECORDS = 10_000
-"""Flushes that stay on record. Entries that are older than the older ones are not reused."""
-
 TAG_KINDS = ("level", "collection", "intent", "doc", "customer", "entry")
 LONGEST_MATCH = 300
 """As many characters as a record's `match` takes."""
@@ -104,7 +95,7 @@ def entry_targets(entry_id: str) -> list[Target]:
     related = {own.match: own}
     try:
         known = snapshot().known()
-        for _, _, entry, collection in _stored():
+        for _, _, entry, collection in stored_entries():
             if own.match in entry.tags and not known.is_flushed(entry, collection):
                 tags = (tag for tag in entry.tags if tag.startswith("entry:"))
                 related |= {tag: Target(kind="tag", match=tag) for tag in tags}
@@ -136,10 +127,15 @@ def can_see_entries() -> bool:
     return settings.IS_SERVER or cache_engine().store.health_check()["store"] == "redis"
 
 
-def count_matching(target: Target) -> int | None:
-    """Return how many stored entries the target matches now; see `count_all`."""
-    counted = count_all([target])
-    return counted.total if counted else None
+def stored_entries(at_once: int = CHUNK) -> Iterator[tuple[str, bytes, Entry, str]]:
+    """Yield each stored entry's name, bytes, self and collection, reading so many at once."""
+    store = cache_engine().store
+    names = store.names("*:*:*")
+    while chunk := list(islice(names, at_once)):
+        for name, raw in zip(chunk, store.get_many(chunk), strict=True):
+            entry = decode_stored(raw)
+            if raw and entry:
+                yield name, raw, entry, name.split(":")[1]
 
 
 def count_all(targets: Sequence[Target]) -> Counted | None:
@@ -154,7 +150,7 @@ def count_all(targets: Sequence[Target]) -> Counted | None:
         clock = snapshot().catch_up() + 1
         known = snapshot().known()
         probes = [Flushes([Flush(clock=clock, kind=one.kind, match=one.match)]) for one in targets]
-        for _, _, entry, collection in _stored():
+        for _, _, entry, collection in stored_entries():
             if known.is_flushed(entry, collection):
                 continue  # dead already, and waiting for its removal
             matched = [probe.concern(entry, collection) for probe in probes]
@@ -178,7 +174,7 @@ def flush_all(
 
     One small transaction, however many entries there are: from its commit on nothing that matches is
     reused, at other processes' next look-up over Redis, and within a second without it. The dead entries'
-    room is given back afterwards, by `remove_dead`. `counted` is what they matched beforehand, for the
+    room is given back afterwards, by `removal`. `counted` is what they matched beforehand, for the
     record. Raises DatabaseError; then nothing was flushed.
     """
     counts: Sequence[int | None] = counted.each if counted else [None] * len(targets)
@@ -208,95 +204,3 @@ def switch_cache(*, is_on: bool) -> bool:
         number = advance_clock() if changed else 0
     snapshot().known(at_least=number)
     return bool(changed)
-
-
-def remove_dead(*, rest: float = REST) -> int:
-    """Remove the entries that flushes killed whose removal nobody has begun; return how many there were.
-
-    In chunks, resting between them `rest` times as long as each took. Several processes may call it: each
-    flush is worked off by one. Does nothing where this process cannot see the entries, and leaves for later
-    what Redis kept out of reach.
-    """
-    if not FlushRecord.objects.filter(removed_at=None).exists() or not _reaches_all():
-        return 0
-    with transaction.atomic():
-        Clock.objects.select_for_update().filter(pk=1).first()
-        records = list(FlushRecord.objects.filter(removed_at=None))
-        FlushRecord.objects.filter(pk__in=[record.pk for record in records]).update(removed_at=timezone.now())
-    removed = dict.fromkeys(records, 0)
-    try:
-        for chunk in _chunks(rest):
-            for record, dead in _by_killer(chunk, records).items():
-                removed[record] += cache_engine().store.remove(dead)
-    except StoreError:
-        logger.warning("Flushed entries could not be removed; they expire", extra={"action": "flush"})
-    again = {} if _reaches_all() else {"removed_at": None}
-    for record, count in removed.items():
-        total = (record.removed_count or 0) + count
-        FlushRecord.objects.filter(pk=record.pk).update(removed_count=total, **again)
-    return sum(removed.values())
-
-
-def _reaches_all() -> bool:
-    """Whether the store that holds the entries is in reach. While Redis is out, a server sees its own copies
-    alone: removing those would leave the others where they are."""
-    health = cache_engine().store.health_check()
-    is_first = "instead_of" not in health and health.get("breaker", "closed") == "closed"
-    return is_first and can_see_entries()
-
-
-def _by_killer(
-    chunk: Sequence[tuple[str, bytes, Entry, str]], records: Sequence[FlushRecord]
-) -> dict[FlushRecord, dict[str, bytes]]:
-    """Return the dead of the chunk, as they were read, by the flush that counts them."""
-    flushes = [(record, Flushes([record.as_flush()])) for record in records]
-    dead: dict[FlushRecord, dict[str, bytes]] = {}
-    for name, raw, entry, collection in chunk:
-        killer = next((record for record, one in flushes if one.concern(entry, collection)), None)
-        if killer:
-            dead.setdefault(killer, {})[name] = raw
-    return dead
-
-
-def trim_records() -> int:
-    """Take the oldest flushes off the record, beyond `KEPT_RECORDS`; return how many. What is older than
-    they are is not reused from then on."""
-    with transaction.atomic():
-        Clock.objects.select_for_update().filter(pk=1).first()
-        kept = FlushRecord.objects.order_by("-clock").values_list("clock", flat=True)
-        first_kept = kept[KEPT_RECORDS - 1 : KEPT_RECORDS].first() if kept.count() > KEPT_RECORDS else None
-        if first_kept is None:
-            return 0
-        old = FlushRecord.objects.filter(clock__lt=first_kept)
-        Clock.objects.filter(pk=1).update(floor=old.aggregate(newest=Max("clock"))["newest"])
-        trimmed, _ = old.delete()
-        advance_clock()
-    return trimmed
-
-
-def _chunks(rest: float) -> Iterator[list[tuple[str, bytes, Entry, str]]]:
-    at_once = REMOVED_AT_ONCE if rest else CHUNK
-    stored = _stored(at_once)
-    started = time.monotonic()
-    while chunk := list(islice(stored, at_once)):
-        yield chunk
-        time.sleep((time.monotonic() - started) * rest)
-        started = time.monotonic()
-
-
-def _stored(at_once: int = CHUNK) -> Iterator[tuple[str, bytes, Entry, str]]:
-    """Yield each stored entry's name, bytes, self and collection, reading so many at once."""
-    store = cache_engine().store
-    names = store.names("*:*:*")
-    while chunk := list(islice(names, at_once)):
-        for name, raw in zip(chunk, store.get_many(chunk), strict=True):
-            entry = _decoded(raw)
-            if raw and entry:
-                yield name, raw, entry, name.split(":")[1]
-
-
-def _decoded(raw: bytes | None) -> Entry | None:
-    try:
-        return decode(raw) if raw else None
-    except Undecodable:
-        return None

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from cachemgmt.engine.clock import CLOCK_NAME, Knowledge, KnowledgeSource
-from cachemgmt.engine.entry import Entry, decode, encode
-from cachemgmt.engine.errors import StoreError, Undecodable
+from cachemgmt.engine.entry import Entry, decode_stored, encode
+from cachemgmt.engine.errors import StoreError
 from cachemgmt.engine.freshness import age_s, retention_s, ttl_left_s
 from cachemgmt.engine.judging import Accept, Use, accept_any, judge
 from cachemgmt.engine.key import Key
@@ -109,11 +109,11 @@ class Cache:
 
     def _copies(self, key: Key, raw: bytes | None, store: Store) -> Iterator[tuple[Entry, bytes]]:
         """Yield what is stored under the key; then, for who has no use for it, this process's own copy."""
-        entry = _decoded(raw)
+        entry = decode_stored(raw)
         if entry and raw:
             yield entry, raw
         spare = store.spare(key.name)
-        own = _decoded(spare) if spare != raw else None
+        own = decode_stored(spare) if spare != raw else None
         if own and spare:
             yield own, spare
         elif raw is not None and entry is None:
@@ -254,10 +254,3 @@ class Cache:
             logger.warning("A result could not be stored: %s", error, extra={"action": "keep"})
             return False
         return True
-
-
-def _decoded(raw: bytes | None) -> Entry | None:
-    try:
-        return None if raw is None else decode(raw)
-    except Undecodable:
-        return None

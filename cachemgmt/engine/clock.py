@@ -62,9 +62,7 @@ class Flushes:
         self._ages = _reaching(
             (clock, float(match)) for (kind, match), clock in later.items() if kind == "age"
         )
-        self._patterns = [
-            (clock, fold(match)) for (kind, match), clock in later.items() if kind == "pattern"
-        ]
+        self._patterns = [(clock, fold(match)) for (kind, match), clock in later.items() if kind == "pattern"]
 
     def concern(self, entry: Entry, collection: str) -> bool:
         """Whether one of them removed the entry."""

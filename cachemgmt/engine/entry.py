@@ -89,6 +89,14 @@ def decode(raw: bytes) -> Entry:
         raise Undecodable from error
 
 
+def decode_stored(raw: bytes | None) -> Entry | None:
+    """Return the entry, None for nothing and for what cannot be read."""
+    try:
+        return None if raw is None else decode(raw)
+    except Undecodable:
+        return None
+
+
 def _text(value: object) -> str:
     if not isinstance(value, str):
         raise TypeError(f"{type(value).__name__} where a text should be")

@@ -15,7 +15,6 @@ from cachemgmt.flushing import (
     age_target,
     collection_target,
     count_all,
-    count_matching,
     entry_target,
     entry_targets,
     flush,
@@ -83,10 +82,10 @@ def test_a_flush_kills_what_it_names_and_nothing_else(shelf: Shelf, make: Any, g
         "own": shelf.put("where is my order", tags=("customer:anna k.",)),
     }
     target = make()
-    assert count_matching(target) == len(gone)
+    assert count_all([target]) == Counted(total=len(gone), each=(len(gone),))
     record = flush(target, actor="ada", reason="typo", matched_count=len(gone))
     assert {name for name, key in keys.items() if not shelf.has(key)} == gone
-    assert count_matching(target) == 0  # the dead are not counted again
+    assert count_all([target]) == Counted(total=0, each=(0,))  # the dead are not counted again
     assert (record.actor, record.reason, record.matched_count) == ("ada", "typo", len(gone))
     assert record.clock == Clock.objects.get().number
 
@@ -200,7 +199,7 @@ def test_an_age_beyond_all_time_matches_nothing(shelf: Shelf) -> None:
 def test_entries_of_another_process_are_not_counted_but_flushed(shelf: Shelf, settings: Any) -> None:
     key = shelf.put("one")
     settings.IS_SERVER = False
-    assert count_matching(EVERYTHING) is None
+    assert count_all([EVERYTHING]) is None
     flush(EVERYTHING, actor="ada")
     assert not shelf.has(key)
 

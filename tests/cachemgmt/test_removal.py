@@ -10,7 +10,7 @@ import pytest
 from django.db import OperationalError, connection, transaction
 from redis import Redis
 
-from cachemgmt import flushing
+from cachemgmt import removal
 from cachemgmt.api import advance_clock, cache_engine
 from cachemgmt.background import watch_clock
 from cachemgmt.engine.breaker import Breaker
@@ -18,17 +18,9 @@ from cachemgmt.engine.failover import FailoverStore
 from cachemgmt.engine.memory_store import MemoryStore
 from cachemgmt.engine.redis_store import RedisStore
 from cachemgmt.engine.snapshot import Snapshot
-from cachemgmt.flushing import (
-    CHUNK,
-    EVERYTHING,
-    REMOVED_AT_ONCE,
-    flush,
-    level_target,
-    remove_dead,
-    tag_target,
-    trim_records,
-)
+from cachemgmt.flushing import CHUNK, EVERYTHING, flush, level_target, tag_target
 from cachemgmt.models import Clock, FlushRecord
+from cachemgmt.removal import REMOVED_AT_ONCE, REST, remove_dead, trim_records
 from cachemgmt.snapshot import decisions
 from tests.cachemgmt.conftest import Shelf, serve_from
 from tests.fakes.clock import FakeClock
@@ -137,7 +129,7 @@ def until_unlocked(work: Callable[[], int]) -> int:
 @pytest.mark.usefixtures("either_store")
 def test_removal_rests_longer_than_it_works(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
     rests: list[float] = []
-    monkeypatch.setattr("cachemgmt.flushing.time.sleep", rests.append)
+    monkeypatch.setattr("cachemgmt.removal.time.sleep", rests.append)
     for number in range(2 * REMOVED_AT_ONCE):
         shelf.put(f"dead {number}")
     flush(EVERYTHING, actor="ada")
@@ -145,7 +137,7 @@ def test_removal_rests_longer_than_it_works(shelf: Shelf, monkeypatch: pytest.Mo
     remove_dead()
     worked_s = time.monotonic() - started
     assert len(rests) == 2
-    assert 0 < sum(rests) <= worked_s * flushing.REST
+    assert 0 < sum(rests) <= worked_s * REST
 
 
 def test_a_process_that_sees_no_entries_removes_none(shelf: Shelf, settings: Any, either_store: str) -> None:
@@ -241,7 +233,7 @@ class TestTrimming:
 
     @pytest.fixture(autouse=True)
     def few(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(flushing, "KEPT_RECORDS", 3)
+        monkeypatch.setattr(removal, "KEPT_RECORDS", 3)
 
     def test_what_is_older_than_the_trimmed_is_not_reused(self, shelf: Shelf) -> None:
         oldest = shelf.put("before all")

@@ -20,10 +20,10 @@ from cachemgmt.flushing import (
     flush_all,
     level_target,
     pattern_target,
-    remove_dead,
     tag_target,
 )
 from cachemgmt.models import FlushRecord
+from cachemgmt.removal import remove_dead
 
 UNITS_S = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
