@@ -9,7 +9,7 @@ import sys
 import threading
 from argparse import ArgumentParser
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
@@ -17,6 +17,9 @@ from django.core.management import CommandError, call_command
 from django.core.management.base import BaseCommand
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
+
+if TYPE_CHECKING:
+    from django.db.backends.postgresql.base import DatabaseWrapper
 
 CONNECTIONS_PER_THREAD = 16
 """Connections a worker accepts, idle ones included: those take no thread, and must not shut others out."""
@@ -43,6 +46,14 @@ def forward_signal_to_main_thread() -> None:
         signal.pthread_kill(main, number)
 
     threading.Thread(target=forward, name="tria-signals", daemon=True).start()
+
+
+def leave_no_connection_to_workers() -> None:
+    """Close what is open to the database: workers are forked, and two that talk on one connection out of
+    PostgreSQL's pool get each other's replies."""
+    connection.close()
+    if connection.vendor == "postgresql":
+        cast("DatabaseWrapper", connection).close_pool()
 
 
 class Command(BaseCommand):
@@ -142,7 +153,7 @@ class Command(BaseCommand):
         from granian.log import LogLevels
         from granian.server import Server
 
-        connection.close()
+        leave_no_connection_to_workers()
         forward_signal_to_main_thread()
         Server(
             "tria_site.wsgi:application",
