@@ -14,6 +14,8 @@ from django.templatetags.static import static
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from tria_site.postgresql.pool import POOL
+
 # Before NumPy is loaded. Its OpenBLAS has threads of its own, and breaks where hundreds of ours multiply.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 django_stubs_ext.monkeypatch()  # forms and admin classes can be subscripted with their model
@@ -251,10 +253,11 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
     }
 else:
-    # Short waits: a database that is out must not hold up an answer that can be made without it.
-    DATABASES["default"].setdefault("OPTIONS", {}).update(
-        pool={"min_size": 1, "max_size": 10, "timeout": 2.0}, connect_timeout=2
+    DATABASES["default"]["ENGINE"] = "tria_site.postgresql"
+    DATABASES["default"]["CONN_HEALTH_CHECKS"] = (
+        True  # those that a restart of PostgreSQL has ended are not used
     )
+    DATABASES["default"].setdefault("OPTIONS", {}).update(pool=POOL, connect_timeout=2)
 
 REDIS_URL = ENV.REDIS_URL
 if ENV.REDIS_HOST:
@@ -372,7 +375,11 @@ LOGGING = {
     "root": {"handlers": ["console"], "level": ENV.LOG_LEVEL},
     "loggers": {
         # At INFO these print request bodies' sizes, URLs and retries of every provider call.
-        name: {"level": "WARNING"}
-        for name in ("httpx", "httpx2", "httpcore", "openai", "chromadb", "urllib3")
+        **{
+            name: {"level": "WARNING"}
+            for name in ("httpx", "httpx2", "httpcore", "openai", "chromadb", "urllib3")
+        },
+        # At WARNING it tells of every single connection that a database refuses while it is out.
+        "psycopg.pool": {"level": "ERROR"},
     },
 }
