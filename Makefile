@@ -1,9 +1,9 @@
-# make run | test | check | lock
+# make run | test | check | lock | topology
 SHELL := /bin/bash
 PYTHON ?= python3.11
 BIN := .venv/bin
 
-.PHONY: run test check lock clean
+.PHONY: run topology test check lock clean
 
 .venv/installed: requirements.txt requirements-model.txt
 	@echo "tria: making .venv and installing what requirements.txt pins (about a minute, once)"
@@ -20,6 +20,9 @@ BIN := .venv/bin
 
 run: .venv/installed
 	@WARM_ON_START=$${WARM_ON_START-1} $(BIN)/python manage.py serve --prepare
+
+topology: .venv/installed
+	@$(BIN)/python deploy/topology.py
 
 test: .venv/installed-dev
 	@$(BIN)/python -m pytest $(ARGS)

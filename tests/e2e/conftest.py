@@ -12,11 +12,14 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Self
 
 import pytest
 
+from deploy.local_servers import CannotStart, Servers, find_programs, running_servers
+from tests.e2e.grounds import Ground, LayGround, embedded_ground, full_ground
 from tests.fakes.browser import browser, browser_page, complaints, open_page
 from tests.fakes.llm_server import LlmServer
 
@@ -174,6 +177,51 @@ def prepared_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def servers() -> Iterator[Servers]:
+    """The full topology's servers, shared by the session's tests. Skips where a program is missing; in CI
+    that is a failure."""
+    try:
+        find_programs()
+    except CannotStart as error:
+        if os.environ.get("CI"):
+            pytest.fail(str(error))
+        pytest.skip(str(error))
+    with running_servers() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def lay_embedded(tmp_path_factory: pytest.TempPathFactory, prepared_dir: Path) -> LayGround:
+    """Lays an embedded ground at each call."""
+    return lambda: embedded_ground(prepared_dir, tmp_path_factory.mktemp("embedded"))
+
+
+@pytest.fixture(scope="session")
+def lay_full(tmp_path_factory: pytest.TempPathFactory, servers: Servers) -> LayGround:
+    """Lays a ground of the full topology at each call: a database in PostgreSQL, and the Chroma server."""
+    environment = {
+        "DATABASE_URL": servers.postgres.create_database("prepared"),
+        "CHROMA_URL": servers.chroma_url,
+    }
+    with Product(data_dir=tmp_path_factory.mktemp("prepared_full"), environment=environment):
+        pass  # The sample is in both now, and nobody uses the database: it can be copied.
+    numbers = count()
+
+    def lay() -> Ground:
+        folder = tmp_path_factory.mktemp("full")
+        return full_ground(servers, folder, database=f"tria{next(numbers)}", template="prepared")
+
+    return lay
+
+
+@pytest.fixture(scope="module", params=["embedded", "full"])
+def lay_ground(request: pytest.FixtureRequest) -> LayGround:
+    """Lays grounds of one topology: a module that uses this runs on both."""
+    lay: LayGround = request.getfixturevalue(f"lay_{request.param}")
+    return lay
+
+
+@pytest.fixture(scope="session")
 def product(tmp_path_factory: pytest.TempPathFactory, prepared_dir: Path) -> Iterator[Product]:
     """The product with its sample policies and the extractive provider, shared by the session's tests."""
     data_dir = tmp_path_factory.mktemp("product") / "data"
@@ -189,14 +237,15 @@ def own_product(tmp_path: Path, prepared_dir: Path) -> Iterator[Product]:
 
 
 @pytest.fixture
-def llm_product(tmp_path: Path, prepared_dir: Path, llm_server: LlmServer) -> Iterator[Product]:
+def llm_product(lay_embedded: LayGround, llm_server: LlmServer) -> Iterator[Product]:
     """A product of this test alone that asks `llm_server`."""
+    ground = lay_embedded()
     environment = {
+        **ground.environment,
         "LLM_PROVIDER": "openai",
         "OPENAI_API_KEY": llm_server.api_key,
         "OPENAI_BASE_URL": llm_server.base_url,
         "EMBEDDER": "minilm",
     }
-    data_dir = shutil.copytree(prepared_dir, tmp_path / "data")
-    with Product(data_dir=data_dir, environment=environment) as running:
+    with Product(data_dir=ground.data_dir, environment=environment) as running:
         yield running

@@ -2,16 +2,15 @@
 
 import json
 import select
-import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection
-from pathlib import Path
 from typing import Any
 
 from tests.e2e.conftest import Product
+from tests.e2e.grounds import Ground
 from tests.fakes.llm_server import LlmServer
 from tests.fakes.redis_server import RedisServer
 
@@ -136,16 +135,16 @@ def health(product: Product) -> dict[str, Any]:
 class Fleet:
     """Products that share a database, a Redis and a language model, each its own process and port."""
 
-    def __init__(self, data_dir: Path, shared: Mapping[str, str], own: Sequence[Mapping[str, str]]) -> None:
-        """`data_dir`: one that is prepared, to be used. `own`: what else each product's environment has."""
-        self.database_dir = data_dir / "database"
-        """The database alone is here, so that it can be moved away as a whole."""
-        self.database_dir.mkdir()
-        for file in data_dir.glob("tria.sqlite3*"):
-            file.rename(self.database_dir / file.name)
-        address = {"DATABASE_URL": f"sqlite:///{self.database_dir / 'tria.sqlite3'}"}
+    def __init__(self, ground: Ground, shared: Mapping[str, str], own: Sequence[Mapping[str, str]]) -> None:
+        """`own`: what else each product's environment has."""
+        self.ground = ground
         self.products = [
-            Product(data_dir=data_dir, environment={**address, **shared, **one}, arguments=()) for one in own
+            Product(
+                data_dir=ground.data_dir,
+                environment={**ground.environment, **shared, **one},
+                arguments=(),
+            )
+            for one in own
         ]
 
     def make_whole(self) -> None:
@@ -166,7 +165,7 @@ class Fleet:
 
 @contextmanager
 def running_fleet(
-    folder: Path, prepared_dir: Path, *, llm: LlmServer, redis: RedisServer, own: Sequence[Mapping[str, str]]
+    ground: Ground, *, llm: LlmServer, redis: RedisServer, own: Sequence[Mapping[str, str]]
 ) -> Iterator[Fleet]:
     """Run a product for each environment in `own`, over `redis`, asking `llm`."""
     shared = {
@@ -177,7 +176,7 @@ def running_fleet(
         "OPENAI_TIMEOUT_S": "60",
         "EMBEDDER": "minilm",
     }
-    fleet = Fleet(shutil.copytree(prepared_dir, folder / "data"), shared, own)
+    fleet = Fleet(ground, shared, own)
     try:
         fleet.make_whole()
         yield fleet

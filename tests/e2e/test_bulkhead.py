@@ -3,12 +3,12 @@
 import time
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from tests.e2e.conftest import Product
 from tests.e2e.fleet import Asking, ask, health, running_fleet, send_at_once, wait_for_replies, wait_until
+from tests.e2e.grounds import LayGround
 from tests.fakes.llm_script import Hold, Slow
 from tests.fakes.llm_server import LlmServer
 from tests.fakes.redis_server import RedisServer
@@ -32,13 +32,12 @@ def llm() -> Iterator[LlmServer]:
 
 @pytest.fixture(scope="module")
 def shared_product(
-    tmp_path_factory: pytest.TempPathFactory, prepared_dir: Path, redis_executable: str, llm: LlmServer
+    tmp_path_factory: pytest.TempPathFactory, lay_full: LayGround, redis_executable: str, llm: LlmServer
 ) -> Iterator[Product]:
-    folder = tmp_path_factory.mktemp("bulkhead")
-    redis = RedisServer(redis_executable, folder)
+    redis = RedisServer(redis_executable, tmp_path_factory.mktemp("redis"), password="bulkhead")
     redis.start()
     own = {"LLM_SLOTS": str(SLOTS), "WEB_THREADS": str(THREADS)}
-    with running_fleet(folder, prepared_dir, llm=llm, redis=redis, own=[own]) as fleet:
+    with running_fleet(lay_full(), llm=llm, redis=redis, own=[own]) as fleet:
         yield fleet.products[0]
     redis.stop()
 

@@ -1,15 +1,15 @@
-"""One fill, anywhere: two server processes over one Redis, asked by many at once, and fillers that fail."""
+"""One fill, anywhere: two processes on the full topology, asked by many at once, and fillers that fail."""
 
 import time
 from collections import Counter
 from collections.abc import Iterator
 from http.client import HTTPException
-from pathlib import Path
 
 import pytest
 
 from tests.e2e.conftest import Product
 from tests.e2e.fleet import APPROVED, Asking, Fleet, ask, draft, running_fleet, send_at_once, wait_until
+from tests.e2e.grounds import LayGround
 from tests.fakes.llm_script import Fail, Hold, Say, Slow
 from tests.fakes.llm_server import LlmServer
 from tests.fakes.redis_server import RedisServer
@@ -38,13 +38,12 @@ def llm() -> Iterator[LlmServer]:
 
 @pytest.fixture(scope="module")
 def fleet(
-    tmp_path_factory: pytest.TempPathFactory, prepared_dir: Path, redis_executable: str, llm: LlmServer
+    tmp_path_factory: pytest.TempPathFactory, lay_full: LayGround, redis_executable: str, llm: LlmServer
 ) -> Iterator[Fleet]:
-    folder = tmp_path_factory.mktemp("fleet")
-    redis = RedisServer(redis_executable, folder)
+    redis = RedisServer(redis_executable, tmp_path_factory.mktemp("redis"), password="one-fill")
     redis.start()
     own = {"FILL_TIMEOUT_S": str(FILL_S)}
-    with running_fleet(folder, prepared_dir, llm=llm, redis=redis, own=[own, own]) as running:
+    with running_fleet(lay_full(), llm=llm, redis=redis, own=[own, own]) as running:
         yield running
     redis.stop()
 

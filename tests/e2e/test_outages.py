@@ -3,12 +3,12 @@
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 
 from tests.e2e.conftest import Product
 from tests.e2e.fleet import APPROVED, Fleet, ask, draft, health, running_fleet, wait_until
+from tests.e2e.grounds import LayGround
 from tests.e2e.traffic import Noted, Traffic
 from tests.fakes.llm_script import Say
 from tests.fakes.llm_server import LlmServer
@@ -43,18 +43,15 @@ def llm() -> Iterator[LlmServer]:
 
 @pytest.fixture(scope="module")
 def redis(redis_executable: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    server = RedisServer(redis_executable, tmp_path_factory.mktemp("redis"))
+    server = RedisServer(redis_executable, tmp_path_factory.mktemp("redis"), password="outages")
     server.start()
     yield server
     server.stop()
 
 
 @pytest.fixture(scope="module")
-def fleet(
-    tmp_path_factory: pytest.TempPathFactory, prepared_dir: Path, llm: LlmServer, redis: RedisServer
-) -> Iterator[Fleet]:
-    folder = tmp_path_factory.mktemp("fleet")
-    with running_fleet(folder, prepared_dir, llm=llm, redis=redis, own=[{}, {}]) as running:
+def fleet(lay_ground: LayGround, llm: LlmServer, redis: RedisServer) -> Iterator[Fleet]:
+    with running_fleet(lay_ground(), llm=llm, redis=redis, own=[{}, {}]) as running:
         yield running
 
 
@@ -111,16 +108,6 @@ def killed(redis: RedisServer) -> Iterator[None]:
         yield
     finally:
         redis.start()
-
-
-@contextmanager
-def database_away(fleet: Fleet) -> Iterator[None]:
-    """The database's folder has another name meanwhile: nobody can open it."""
-    away = fleet.database_dir.rename(fleet.database_dir.with_name("away"))
-    try:
-        yield
-    finally:
-        away.rename(fleet.database_dir)
 
 
 def texts_in_turn(noted: Iterable[Noted], product: Product, question: str) -> list[str]:
@@ -202,7 +189,7 @@ def test_a_flush_while_redis_is_gone_holds_at_once_and_when_redis_is_back_with_i
 def test_hot_answers_stay_hits_while_only_the_database_is_out(
     fleet: Fleet, llm: LlmServer, traffic: Traffic
 ) -> None:
-    with database_away(fleet):
+    with fleet.ground.database_out():
         wait_until(lambda: states(fleet) == [("down", "closed")] * 2, LEARNT_WITHIN_S)
         traffic.next(50)
     wait_until_well(fleet)
@@ -213,7 +200,7 @@ def test_hot_answers_stay_hits_while_only_the_database_is_out(
 def test_without_redis_and_database_answers_are_made_without_reuse_until_they_are_back(
     fleet: Fleet, redis: RedisServer, traffic: Traffic
 ) -> None:
-    with killed(redis), database_away(fleet):
+    with killed(redis), fleet.ground.database_out():
         wait_until(lambda: all(one.reply and one.reply.outcome == "miss" for one in traffic.next(1)), HANGS_S)
         unconfirmed = traffic.next(20)
         assert {status for status, _ in states(fleet)} == {"down"}
