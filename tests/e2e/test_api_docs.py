@@ -41,10 +41,11 @@ def test_a_question_is_asked_from_the_page(docs: Page, product: Product) -> None
 
 
 def test_a_key_can_be_given(docs: Page) -> None:
+    docs.route("**/api/chat", lambda route: route.fulfill(json={}))
     docs.get_by_role("button", name="Authorize").click()
-    docs.get_by_label("Value:").fill("tria_key")
+    docs.locator(".auth-container input").fill("tria_key")
     docs.locator(".auth-btn-wrapper .authorize").click()
-    docs.get_by_role("button", name="Close").click()
+    docs.locator(".btn-done").click()
     docs.get_by_text("Ask a question").click()
     docs.get_by_role("button", name="Try it out").click()
     with docs.expect_request("**/api/chat") as request:

@@ -198,9 +198,7 @@ def test_problem_in_the_middle_of_an_answer_is_told(
     problem = browser_page.get_by_role("alert")
     expect(problem).to_contain_text("The language model asks to slow down")
     expect(problem).to_contain_text("Try again in 7 seconds.")
-    llm_server.always("generate", None)
-    problem.get_by_role("button", name="Try again").click()
-    expect(answers(browser_page)).to_have_count(1)
+    expect(browser_page.get_by_role("status")).to_be_empty()
 
 
 def test_answer_that_breaks_off_is_a_problem(chat: Page) -> None:

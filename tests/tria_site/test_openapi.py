@@ -1,6 +1,7 @@
 """The API's description says what is served, and is served with its page from here alone."""
 
 import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,8 @@ def api_views(patterns: Any, prefix: str = "/") -> dict[str, Any]:
 def test_description_is_valid_openapi(description: Any) -> None:
     validate_schema(description)  # type: ignore[no-untyped-call]
     assert description["openapi"].startswith("3.1")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert description["info"]["version"] == project["version"]
 
 
 def test_every_view_of_the_api_is_described_by_hand(description: Any) -> None:
