@@ -179,13 +179,19 @@ class FailoverCache(BaseCache):
             return True
         except StoreError:
             return False
-        # In this order: who looks in between finds nothing in memory, as he would in Redis.
-        if due is None:
+        # In this order: who looks in between finds nothing in memory, as he would in Redis. What he writes
+        # there goes, too: no longer unsettled, it would be there in the next outage, older than Redis's.
+        self._forget(due)
+        self._unsettled.remove(due)
+        self._forget(due)
+        return True
+
+    def _forget(self, names: Sequence[bytes] | None) -> None:
+        """Remove from memory what is kept under the names, None for everything."""
+        if names is None:
             self._memory.clear()
         else:
-            self._memory.delete_many(due)
-        self._unsettled.remove(due)
-        return True
+            self._memory.delete_many(names)
 
     def _ask(self, on: Callable[[Values], T]) -> T:
         """Return what Redis says, and tell the breaker. Raises StoreError."""

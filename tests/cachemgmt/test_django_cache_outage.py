@@ -234,6 +234,38 @@ def test_what_memory_held_in_one_outage_is_not_there_in_the_next(
         assert used.cache.get("k") is None
 
 
+@pytest.mark.parametrize("is_all", [False, True])
+def test_what_is_written_while_redis_is_told_is_not_there_in_the_next_outage(
+    redis_client: Redis,
+    redis_proxy: RedisProxy,
+    start_process: StartProcess,
+    watch: FakeTime,
+    monkeypatch: pytest.MonkeyPatch,
+    is_all: bool,
+) -> None:
+    used = start_process(redis_proxy)
+    redis_proxy.refuse()
+    used.learn()
+    used.cache.set("k", "first")
+    if is_all:
+        used.cache.clear()
+    redis_proxy.accept()
+    watch.advance(used.breaker.retry_in_s)
+    remove = unsettled.Unsettled.remove
+
+    def another_writes_meanwhile(self: unsettled.Unsettled, keys: list[bytes] | None) -> None:
+        used.cache.set("k", "late")
+        remove(self, keys)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(unsettled.Unsettled, "remove", another_writes_meanwhile)
+        assert used.cache.settle()
+    used.cache.set("k", "newest")
+    redis_proxy.refuse()
+    used.learn()
+    assert used.cache.get("k") is None
+
+
 def test_memory_serves_no_value_for_long(
     redis_proxy: RedisProxy, start_process: StartProcess, watch: FakeTime
 ) -> None:
