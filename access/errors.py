@@ -31,3 +31,20 @@ class TooMany(exceptions.Throttled):
         super().__init__(detail=detail, code=code)
         self.detail = exceptions.ErrorDetail(detail, code)
         self.wait = wait_s
+
+
+KINDS = {
+    "key-missing": 401,
+    "key-malformed": 401,
+    "key-unknown": 401,
+    "key-expired": 401,
+    "session-over": 401,
+    "not-allowed": 403,
+    "customer-not-vouched-for": 403,
+    "origin-not-allowed": 403,
+    "key-in-browser": 403,
+    "too-many-questions": 429,
+    "too-many-wrong-keys": 429,
+    "keys-unreadable": 503,
+}
+"""The codes of all these, each with its status."""

@@ -11,6 +11,7 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 from typing_extensions import TypedDict
 
+from access.errors import KINDS
 from chat import errors
 from chat.cache_headers import BadDirective
 
@@ -44,14 +45,11 @@ TYPES: dict[str, int] = {
     **{kind: status for status, kind, _, _ in PROBLEMS.values()},
     "invalid-input": 400,
     "invalid-json": 400,
-    "not-authenticated": 401,
-    "authentication-failed": 401,
-    "permission-denied": 403,
+    **KINDS,
     "not-found": 404,
     "method-not-allowed": 405,
     "too-large": 413,
     "wrong-content-type": 415,
-    "throttled": 429,
     "internal": 500,
 }
 """Each problem there is, by the end of its type, with its status."""

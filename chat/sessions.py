@@ -12,6 +12,7 @@ from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
+from typing_extensions import TypedDict
 
 from access.admission import Admission, wish_of
 from access.authentication import who_asks
@@ -63,11 +64,20 @@ def page_session(request: HttpRequest) -> JsonResponse:
     return JsonResponse(told(session), status=201, headers={"Cache-Control": "no-store"})
 
 
-def told(session: Session) -> dict[str, object]:
+class SessionAnswer(TypedDict):
+    """A session that was started. `expires_at` is a Unix time."""
+
+    token: str
+    expires_at: int
+    collection: str
+    customer_id: str | None
+
+
+def told(session: Session) -> SessionAnswer:
     """Return the session as its starter is told of it."""
-    return {
-        "token": token_of(session),
-        "expires_at": session.expires_at,
-        "collection": session.collection,
-        "customer_id": session.customer_id,
-    }
+    return SessionAnswer(
+        token=token_of(session),
+        expires_at=int(session.expires_at),
+        collection=session.collection,
+        customer_id=session.customer_id,
+    )

@@ -38,6 +38,12 @@ class KnowledgeFacts(TypedDict):
     default_collection: str
 
 
+class ServiceStatus(TypedDict):
+    """What is told to everybody."""
+
+    status: Literal["ok", "degraded", "down"]
+
+
 class Health(TypedDict):
     """Degraded: answers are given, but slower or dearer. Down: the database cannot be read."""
 

@@ -11,7 +11,7 @@ from access.authentication import who_asks
 from chat import assembly
 from chat.cache_headers import cache_headers, read_directives
 from chat.serializers import read_body, rendered
-from chat.status import health
+from chat.status import Health, ServiceStatus, health
 from chat.streaming import streamed, wants_events
 
 
@@ -45,5 +45,6 @@ class HealthView(APIView):
 
     def get(self, request: Request) -> Response:
         found = health()
-        body = found if who_asks(request).may("metrics") else {"status": found["status"]}
+        may_know = who_asks(request).may("metrics")
+        body: Health | ServiceStatus = found if may_know else {"status": found["status"]}
         return Response(body, status=503 if found["status"] == "down" else 200)

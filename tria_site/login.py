@@ -11,12 +11,6 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
 
-def client_address(request: HttpRequest) -> str:
-    """Return the address the request came from."""
-    address: str = request.META.get("REMOTE_ADDR", "")
-    return address
-
-
 class FailureCounter(AxesCacheHandler):  # type: ignore[misc]
     """Counts failures by address in Django's cache, which serves from memory while Redis is out."""
 

@@ -20,7 +20,8 @@ from cachemgmt.metrics import Metrics
 from cachemgmt.views import MAX_HOURS
 from chat.problems import CONTENT_TYPE, TYPES, ProblemBody
 from chat.serializers import AnswerBody, QuestionBody
-from chat.status import Health
+from chat.sessions import SessionAnswer, SessionBody
+from chat.status import Health, ServiceStatus
 from chat.streaming import MEDIA_TYPE
 
 Schema = dict[str, Any]
@@ -45,7 +46,18 @@ class CacheHealth(TypedDict):
     is_on: bool
 
 
-_BODIES = (QuestionBody, AnswerBody, StageBody, ProblemBody, Health, CacheHealth, Metrics)
+_BODIES = (
+    QuestionBody,
+    AnswerBody,
+    StageBody,
+    SessionBody,
+    SessionAnswer,
+    ProblemBody,
+    Health,
+    ServiceStatus,
+    CacheHealth,
+    Metrics,
+)
 _described: tuple[Any, Schema] = TypeAdapter.json_schemas(
     [(body, "validation", TypeAdapter(body)) for body in _BODIES],
     ref_template="#/components/schemas/{model}",
@@ -206,15 +218,48 @@ describe(
     },
 )
 describe(
+    "chat.sessions.SessionView",
+    post={
+        "operation_id": "startSession",
+        "tags": ["Answers"],
+        "summary": "Start a session for a browser page",
+        "description": "A server of yours starts it with an API key, and gives the token to the page, which "
+        "asks with `Authorization: Bearer tria-session.…`. The collection must list the page's origin.",
+        "request": {"application/json": ref(SessionBody)},
+        "parameters": [response_header("Retry-After", "Seconds to wait.", 429, 503, kind=int)],
+        "responses": {
+            201: OpenApiResponse(ref(SessionAnswer), description="The session."),
+            **problems(400, *ON_KEYS, 405, 413, 415, 500, 503),
+        },
+        "examples": [
+            example("for a customer", {"collection": "sample", "customer_id": "17"}, request_only=True)
+        ],
+    },
+)
+HEALTH: Schema = {"anyOf": [ref(Health), ref(ServiceStatus)]}
+describe(
+    "cachemgmt.prometheus.PrometheusView",
+    get={
+        "operation_id": "prometheus",
+        "tags": ["Operation"],
+        "summary": "The totals and this process's state, for Prometheus",
+        "responses": {
+            (200, "text/plain"): OpenApiResponse({"type": "string"}, description="Prometheus's text format."),
+            **problems(*ON_KEYS, 405, 500, 503),
+        },
+    },
+)
+describe(
     "chat.views.HealthView",
     get={
         "operation_id": "health",
         "tags": ["Operation"],
-        "summary": "What the service runs on, and whether it works",
+        "summary": "Whether the service works",
+        "description": "With the right `metrics`, or where no key is required, also what it runs on.",
         "responses": {
-            200: OpenApiResponse(ref(Health), description="Questions are answered."),
-            503: OpenApiResponse(ref(Health), description="The database cannot be read."),
-            **problems(405, 500),
+            200: OpenApiResponse(HEALTH, description="Questions are answered."),
+            (503, "application/json"): OpenApiResponse(HEALTH, description="The database cannot be read."),
+            **problems(401, 405, 429, 500, 503),
         },
     },
 )
@@ -226,7 +271,7 @@ describe(
         "summary": "The store, its size, and the clock",
         "responses": {
             200: OpenApiResponse(ref(CacheHealth), description="What there is to tell."),
-            **problems(*ON_KEYS, 405, 500),
+            **problems(*ON_KEYS, 405, 500, 503),
         },
     },
 )
@@ -250,7 +295,7 @@ describe(
         ],
         "responses": {
             200: OpenApiResponse(ref(Metrics), description="What there is to tell."),
-            **problems(400, *ON_KEYS, 405, 500),
+            **problems(400, *ON_KEYS, 405, 500, 503),
         },
     },
 )

@@ -356,7 +356,7 @@ AXES_FAILURE_LIMIT = 10
 AXES_COOLOFF_TIME = timedelta(minutes=15)
 AXES_LOCKOUT_PARAMETERS = ["ip_address"]
 AXES_HANDLER = "tria_site.login.FailureCounter"
-AXES_CLIENT_IP_CALLABLE = "tria_site.login.client_address"
+AXES_CLIENT_IP_CALLABLE = "access.address.client_address"
 AXES_LOCKOUT_CALLABLE = "tria_site.login.locked_out"
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
 AXES_ENABLE_ADMIN = False

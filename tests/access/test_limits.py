@@ -10,7 +10,8 @@ from access.address import client_address
 from access.caller import Caller
 from access.limits import CallAllowance
 from access.rates import Rates
-from cachemgmt.flushing import EVERYTHING, flush, remove_dead
+from cachemgmt.flushing import EVERYTHING, flush
+from cachemgmt.removal import remove_dead
 from tests.access.conftest import MakeKey, ask, post, problem
 from tests.fakes.clock import FakeClock
 from tests.fakes.llm_server import LlmServer

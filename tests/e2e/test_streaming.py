@@ -14,6 +14,7 @@ import pytest
 from chat.streaming import KEEP_ALIVE_S
 from tests.e2e.conftest import Product
 from tests.e2e.fleet import REPLY_WITHIN_S, Asking, ask, health, running_fleet, send_at_once, wait_until
+from tests.e2e.grounds import LayGround
 from tests.fakes.llm_script import Fail, Hold
 from tests.fakes.llm_server import LlmServer
 from tests.fakes.redis_server import RedisServer
@@ -34,13 +35,12 @@ def llm() -> Iterator[LlmServer]:
 
 @pytest.fixture(scope="module")
 def shared_product(
-    tmp_path_factory: pytest.TempPathFactory, prepared_dir: Path, redis_executable: str, llm: LlmServer
+    tmp_path_factory: pytest.TempPathFactory, lay_embedded: LayGround, redis_executable: str, llm: LlmServer
 ) -> Iterator[Product]:
-    folder = tmp_path_factory.mktemp("streaming")
-    redis = RedisServer(redis_executable, folder)
+    redis = RedisServer(redis_executable, tmp_path_factory.mktemp("streaming"))
     redis.start()
     own = {"WEB_THREADS": str(WEB_THREADS)}
-    with running_fleet(folder, prepared_dir, llm=llm, redis=redis, own=[own]) as fleet:
+    with running_fleet(lay_embedded(), llm=llm, redis=redis, own=[own]) as fleet:
         yield fleet.products[0]
     redis.stop()
 

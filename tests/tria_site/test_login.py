@@ -15,7 +15,6 @@ from cachemgmt.engine.breaker import Breaker
 from tests.cachemgmt.test_django_cache_uses import caches_over
 from tests.engine.fakes import FakeTime
 from tests.fakes.redis_proxy import RedisProxy
-from tria_site import login
 from tria_site.login import FailureCounter
 
 LIMIT = 10
@@ -166,8 +165,10 @@ def test_redis_may_go_in_the_middle_of_counting(redis: RedisProxy) -> None:
     assert set(statuses) <= {200, 429}
 
 
-def test_the_address_comes_from_the_setting(monkeypatch: pytest.MonkeyPatch, settings: Any) -> None:
-    monkeypatch.setattr(login, "client_address", lambda request: "10.7.7.7")
-    lock_out("10.0.0.1")
-    assert attempt("10.0.0.2").status_code == 429
+def test_the_address_is_what_our_proxy_saw(settings: Any) -> None:
+    settings.TRUSTED_PROXIES = 1
+    for _ in range(LIMIT):
+        attempt("10.0.0.1", x_forwarded_for="1.2.3.4")
+    assert attempt("10.0.0.2", x_forwarded_for="6.6.6.6, 1.2.3.4").status_code == 429
+    assert attempt("10.0.0.1", x_forwarded_for="1.2.3.5").status_code == 200
     assert isinstance(FailureCounter().cache, type(caches["default"]))
