@@ -1,9 +1,9 @@
-# make run | test | check | lock | topology
+# make run | test | check | audit | lock | topology
 SHELL := /bin/bash
 PYTHON ?= python3.11
 BIN := .venv/bin
 
-.PHONY: run topology test check lock clean
+.PHONY: run topology test check audit lock clean
 
 .venv/installed: requirements.txt requirements-model.txt
 	@echo "tria: making .venv and installing what requirements.txt pins (about a minute, once)"
@@ -36,6 +36,14 @@ check: .venv/installed-dev
 	TRIA_ENV=production SECRET_KEY=$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(50))') ALLOWED_HOSTS=tria.example \
 	  DATABASE_URL=sqlite:///var/check.sqlite3 DEFAULT_COLLECTION=policies LLM_PROVIDER=extractive \
 	  $(BIN)/python manage.py check --deploy --fail-level WARNING
+
+# pip-audit can end well having audited nothing, so its report is counted.
+audit: .venv/installed-dev
+	@mkdir -p var
+	$(BIN)/pip-audit --disable-pip --no-deps -r requirements.txt -f json -o var/audit.json
+	@$(BIN)/python -c 'import json; found = json.load(open("var/audit.json"))["dependencies"]; \
+	  skipped = [one["name"] for one in found if "skip_reason" in one]; \
+	  assert found and not skipped, f"not audited: {skipped or None}"; print(f"audited: {len(found)} packages")'
 
 lock: .venv/installed-dev
 	@$(BIN)/pip install -q uv

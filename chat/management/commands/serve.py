@@ -24,6 +24,12 @@ if TYPE_CHECKING:
 CONNECTIONS_PER_THREAD = 16
 """Connections a worker accepts, idle ones included: those take no thread, and must not shut others out."""
 
+HEADERS_WITHIN_MS = 10_000
+"""How long a client may take to send its headers."""
+
+LONGEST_HEADERS = 64 * 1024
+"""Bytes of a request's first line and headers; a longer one is refused."""
+
 WORKERS_KILL_TIMEOUT_S = 5
 """For how long a worker may finish what it is at before it is killed."""
 
@@ -150,6 +156,7 @@ class Command(BaseCommand):
 
     def _serve(self, host: str, port: int) -> None:
         from granian.constants import Interfaces
+        from granian.http import HTTP1Settings
         from granian.log import LogLevels
         from granian.server import Server
 
@@ -164,6 +171,9 @@ class Command(BaseCommand):
             blocking_threads=settings.WEB_THREADS,
             backpressure=CONNECTIONS_PER_THREAD * settings.WEB_THREADS,
             websockets=False,
+            http1_settings=HTTP1Settings(
+                header_read_timeout=HEADERS_WITHIN_MS, max_buffer_size=LONGEST_HEADERS
+            ),
             log_level=LogLevels.error,
             respawn_failed_workers=True,
             workers_kill_timeout=WORKERS_KILL_TIMEOUT_S,
