@@ -4,12 +4,11 @@ import json
 import socket
 import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from http.client import parse_headers
 from io import BytesIO
 from pathlib import Path
-from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -157,15 +156,11 @@ User.objects.create_superuser("root", password="for-this-test-alone")
 """
 
 
-def database(product: Product) -> Any:
+@contextmanager
+def database(product: Product) -> Iterator[sqlite3.Connection]:
     """Open the server's database; what is done is committed."""
-
-    class Committing(closing[sqlite3.Connection]):
-        def __exit__(self, *error: object) -> None:
-            self.thing.commit()
-            super().__exit__(*error)
-
-    return Committing(sqlite3.connect(product.data_dir / "production.sqlite3", timeout=WITHIN_S))
+    with closing(sqlite3.connect(product.data_dir / "production.sqlite3", timeout=WITHIN_S)) as rows, rows:
+        yield rows
 
 
 # Faults -------------------------------------------------------------------------------------------------
