@@ -16,6 +16,7 @@ from cachemgmt.engine.clock import DEFAULT_TTL_S, Flush, Flushes, FlushKind
 from cachemgmt.engine.entry import Entry, decode_stored
 from cachemgmt.engine.errors import SourceUnavailable, StoreError
 from cachemgmt.engine.key import fold
+from cachemgmt.engine.store import ENTRIES
 from cachemgmt.models import Clock, FlushRecord
 from cachemgmt.snapshot import advance_clock, snapshot
 
@@ -130,7 +131,7 @@ def can_see_entries() -> bool:
 def stored_entries(at_once: int = CHUNK) -> Iterator[tuple[str, bytes, Entry, str]]:
     """Yield each stored entry's name, bytes, self and collection, reading so many at once."""
     store = cache_engine().store
-    names = store.names("*:*:*")
+    names = store.names(ENTRIES)
     while chunk := list(islice(names, at_once)):
         for name, raw in zip(chunk, store.get_many(chunk), strict=True):
             entry = decode_stored(raw)

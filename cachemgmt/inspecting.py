@@ -15,7 +15,7 @@ from django.conf import settings
 from cachemgmt.assembly import cache_engine
 from cachemgmt.engine.clock import Knowledge
 from cachemgmt.engine.errors import SourceUnavailable, StoreError, StoreUnavailable
-from cachemgmt.engine.store import Page, Store
+from cachemgmt.engine.store import Page, Store, count_entries
 from cachemgmt.snapshot import snapshot
 from cachemgmt.stored_entry import StoredEntry, Wanted, describe
 
@@ -164,7 +164,7 @@ class Inspector:
         health, problem = self.health(), self.problem()
         info: Mapping[str, Any] = {}
         try:
-            info = self._store.get_info()
+            info = {**self._store.get_info(), "entries": count_entries(self._store)}
         except StoreError as error:
             problem = problem or str(error)
         return ServerInfo(

@@ -206,7 +206,6 @@ class RedisStore:
             info = self._client().info()
         return {
             "store": self.kind,
-            "entries": sum(1 for _ in self.names("*:*")),
             "server_version": info["redis_version"],
             "used_bytes": info["used_memory"],
             "max_bytes": info.get("maxmemory") or None,

@@ -132,7 +132,7 @@ def test_metrics_and_info_tell_what_happened(running: Product, store: str) -> No
     assert (found["spent_usd"], found["unpriced_calls"]) == ("0", 0)
     health = get(running, "/api/cache/health")
     assert (health["status"], health["store"]) == ("ok", store)
-    assert health["info"]["entries"] > 0
+    assert health["info"]["used_bytes"] > 0
     info = json.loads(manage(running, "cache_info", "--json").stdout)
     assert info["last_24_hours"]["total"]["hits"] == 1
     assert info["ttl_s"]["response"] == 1800

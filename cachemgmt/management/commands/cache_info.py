@@ -11,6 +11,7 @@ from django.core.management.base import BaseCommand
 
 from cachemgmt.assembly import cache_engine
 from cachemgmt.engine.errors import SourceUnavailable, StoreError
+from cachemgmt.engine.store import count_entries
 from cachemgmt.flushing import can_see_entries
 from cachemgmt.inspecting import inspector
 from cachemgmt.metrics import metrics, plain
@@ -74,7 +75,7 @@ class Command(BaseCommand):
         store = cache_engine().store
         try:
             facts = (
-                dict(store.get_info())
+                {**store.get_info(), "entries": count_entries(store)}
                 if can_see_entries()
                 else {
                     "store": "memory of the server",
