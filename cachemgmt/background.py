@@ -8,7 +8,8 @@ from collections.abc import Callable
 from threading import Thread
 
 from django.conf import settings
-from django.db import DatabaseError, close_old_connections
+from django.db import Error as DatabaseFailure
+from django.db import close_old_connections
 
 from cachemgmt.engine.errors import SourceUnavailable
 from cachemgmt.engine.snapshot import CONFIRMED_S, WATCH_EVERY_S
@@ -37,7 +38,7 @@ def register_work(every_s: float, work: Callable[[], object]) -> None:
 def start() -> None:
     """Start the threads of a server process. They end with it, after what was counted is written."""
     if not settings.REDIS_URL:
-        with contextlib.suppress(DatabaseError):
+        with contextlib.suppress(DatabaseFailure):
             give_up_orphans()
     atexit.register(write_counts)
     with contextlib.suppress(SourceUnavailable):
@@ -86,7 +87,7 @@ def _repeat(every_s: float, work: Callable[[], object]) -> None:
             has_failed = False
         except SourceUnavailable:
             time.sleep(WATCH_EVERY_S)  # logged where it was met
-        except DatabaseError as error:
+        except DatabaseFailure as error:
             if not has_failed:  # once, however long it lasts
                 logger.warning("%s failed: %s", work.__name__, type(error).__name__)
             has_failed = True

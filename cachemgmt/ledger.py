@@ -13,7 +13,8 @@ from datetime import datetime
 from decimal import Decimal
 from threading import Event, Lock
 
-from django.db import DatabaseError, connection, transaction
+from django.db import Error as DatabaseFailure
+from django.db import connection, transaction
 from django.db.models import F
 from django.utils import timezone
 
@@ -74,7 +75,7 @@ class Bill:
         except UNBOOKABLE as error:
             extra = {"action": "book", "outcome": type(error).__name__}
             logger.warning("Calls cannot be booked; they are booked later", extra=extra)
-            if isinstance(error, DatabaseError):
+            if isinstance(error, DatabaseFailure):
                 _is_out.set()
             _unbooked.append(row)
             self.spent_usd = None
@@ -85,8 +86,9 @@ class Bill:
         self.spent_usd = None if total is None or row.cost_usd is None else total + row.cost_usd
 
 
-UNBOOKABLE = (DatabaseError, ArithmeticError, ValueError)
-"""What a database can make of a call: out, or of no use for numbers or names as large as these."""
+UNBOOKABLE = (DatabaseFailure, ArithmeticError, ValueError)
+"""What a database can make of a call: out (a connection that is gone raises InterfaceError, which is no
+DatabaseError), or of no use for numbers or names as large as these."""
 
 BUSY_S = 2.0
 _unbooked: deque[LlmCall] = deque()
@@ -137,7 +139,7 @@ def write_counts() -> None:
         with transaction.atomic():
             for key, total in taken.items():
                 _add_to_bucket(key, total)
-    except DatabaseError:
+    except DatabaseFailure:
         logger.warning("Metrics could not be written; they are written later", extra={"action": "count"})
         with _lock:
             for key, total in taken.items():
@@ -161,7 +163,7 @@ def _book_waiting() -> None:
             row.save()
         except UNBOOKABLE as error:
             _unbooked.append(row)
-            if isinstance(error, DatabaseError):
+            if isinstance(error, DatabaseFailure):
                 _is_out.set()
                 return  # nor the others
 

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
-from django.db import DatabaseError, transaction
+from django.db import Error as DatabaseFailure
+from django.db import transaction
 from django.db.models import F, Max
 from django.utils import timezone
 
@@ -41,7 +42,7 @@ class Decisions:
         """Return the clock; raise SourceUnavailable."""
         try:
             return Clock.objects.filter(pk=1).values_list("number", flat=True).first() or 0
-        except DatabaseError as error:
+        except DatabaseFailure as error:
             raise SourceUnavailable from error
         finally:
             release_connection()
@@ -50,7 +51,7 @@ class Decisions:
         """Return all that is decided; raise SourceUnavailable."""
         try:
             return self._read()
-        except DatabaseError as error:
+        except DatabaseFailure as error:
             raise SourceUnavailable from error
         finally:
             release_connection()

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import Literal
 
 from django.conf import settings
-from django.db import DatabaseError, connection
+from django.db import Error as DatabaseFailure
+from django.db import connection
 from typing_extensions import TypedDict
 
 from cachemgmt.api import bulkhead, cache_engine, known
@@ -61,7 +62,7 @@ def health() -> Health:
     try:
         collections = dict(Collection.objects.values_list("slug", "revision"))
         database = Part(engine=connection.vendor, is_healthy=True)
-    except DatabaseError:
+    except DatabaseFailure:
         collections, database = {}, Part(engine=connection.vendor, is_healthy=False)
     working: Literal["ok", "degraded"] = "ok" if cache["is_healthy"] else "degraded"
     return {

@@ -6,7 +6,8 @@ from pathlib import Path
 from threading import Thread
 
 from django.conf import settings
-from django.db import DatabaseError, close_old_connections, transaction
+from django.db import Error as DatabaseFailure
+from django.db import close_old_connections, transaction
 
 from cachemgmt.api import Overloaded, Warmed, WarmingList, request_run
 from chat import assembly
@@ -63,7 +64,7 @@ def _prepare() -> None:
             row = WarmingList.objects.filter(name="sample").first()
             if row:
                 request_run([row], requested_by="WARM_ON_START")
-    except (DatabaseError, ChatError, Overloaded) as error:
+    except (DatabaseFailure, ChatError, Overloaded) as error:
         logger.warning("Could not get ready ahead: %s", type(error).__name__, extra={"action": "prepare"})
     finally:
         close_old_connections()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from django.conf import settings
-from django.db import Error
+from django.db import Error as DatabaseFailure
 from numpy.typing import NDArray
 
 from cachemgmt.api import Bill, BookCall
@@ -152,7 +152,7 @@ class Index:
             if rows is None:
                 try:
                     self._rebuild(collection, revision)
-                except Error as error:  # the database
+                except DatabaseFailure as error:
                     raise IndexUnavailable from error
                 rows = opened(name)
             if rows is None:

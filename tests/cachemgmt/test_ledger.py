@@ -4,7 +4,7 @@ from decimal import Decimal
 from threading import Barrier, Thread
 
 import pytest
-from django.db import DatabaseError
+from django.db import Error, InterfaceError, OperationalError
 
 from cachemgmt import ledger
 from cachemgmt.calls import ProviderCall
@@ -76,9 +76,12 @@ def test_embedding_a_text_is_no_call_to_a_language_model() -> None:
 
 
 @pytest.mark.usefixtures("price")
-def test_a_call_that_cannot_be_booked_is_booked_later(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("error", [OperationalError, InterfaceError])
+def test_a_call_that_cannot_be_booked_is_booked_later(
+    monkeypatch: pytest.MonkeyPatch, error: type[Error]
+) -> None:
     def fail(*args: object, **kwargs: object) -> None:
-        raise DatabaseError
+        raise error
 
     bill = Bill(purpose="customer", collection="shop")
     with monkeypatch.context() as broken:
@@ -102,9 +105,10 @@ def test_counts_are_summed_per_minute_and_added_to_what_is_there() -> None:
     assert MetricBucket.objects.get(outcome="miss").count == 1
 
 
-def test_counts_survive_a_database_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("error", [OperationalError, InterfaceError])
+def test_counts_survive_a_database_that_fails(monkeypatch: pytest.MonkeyPatch, error: type[Error]) -> None:
     def fail(*args: object, **kwargs: object) -> None:
-        raise DatabaseError
+        raise error
 
     tick()
     with monkeypatch.context() as broken:

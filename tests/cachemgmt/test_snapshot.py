@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from django.db import DatabaseError, transaction
+from django.db import DatabaseError, InterfaceError, transaction
 
 from cachemgmt import snapshot as snapshot_module
 from cachemgmt.api import cache_engine, register_revisions
@@ -139,9 +139,12 @@ def test_nothing_is_reused_while_outdated_rules_cannot_be_loaded(
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("ask", [Decisions.clock, Decisions.knowledge])
-def test_a_failing_database_is_a_source_that_cannot_be_had(monkeypatch: pytest.MonkeyPatch, ask: Any) -> None:
+@pytest.mark.parametrize("error", [DatabaseError, InterfaceError])
+def test_a_failing_database_is_a_source_that_cannot_be_had(
+    monkeypatch: pytest.MonkeyPatch, ask: Any, error: type[Exception]
+) -> None:
     def fail(*_args: Any, **_options: Any) -> None:
-        raise DatabaseError
+        raise error
 
     monkeypatch.setattr(Clock.objects, "filter", fail)
     with pytest.raises(SourceUnavailable):
