@@ -1,10 +1,15 @@
 """The books: what was spent is written at once, what was counted soon, and nothing is lost."""
 
+import sqlite3
+import time
+from collections.abc import Iterator
 from decimal import Decimal
+from pathlib import Path
 from threading import Barrier, Thread
 
 import pytest
-from django.db import Error, InterfaceError, OperationalError
+from django.db import ConnectionHandler, Error, InterfaceError, OperationalError
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 from cachemgmt import ledger
 from cachemgmt.calls import ProviderCall
@@ -91,6 +96,112 @@ def test_a_call_that_cannot_be_booked_is_booked_later(
     assert LlmCall.objects.count() == 0
     write_counts()
     assert LlmCall.objects.get().cost_usd == Decimal("0.5")
+
+
+class Failing:
+    """`LlmCall.save` of a database that is out until it is let in. Counts how often it was tried."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, error: Exception | None = None) -> None:
+        self.error: Exception | None = error or OperationalError("database is locked")
+        self.tried = 0
+        save = LlmCall.save
+
+        def save_or_fail(row: LlmCall) -> None:
+            self.tried += 1
+            if self.error:
+                raise self.error
+            save(row)
+
+        monkeypatch.setattr(LlmCall, "save", save_or_fail)
+
+
+@pytest.mark.usefixtures("price")
+def test_while_the_database_is_out_one_call_waits_for_it_and_the_others_do_not(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    database = Failing(monkeypatch)
+    for number in range(3):
+        bill = Bill(purpose="customer", collection=f"shop{number}")
+        bill.book(call())
+        assert (bill.spent_usd, bill.llm_call_count) == (None, 1)
+    assert database.tried == 1
+    assert [record.message for record in caplog.records] == ["Calls cannot be booked; they are booked later"]
+    write_counts()
+    assert database.tried == 2  # one that waits tries for all of them
+    Bill(purpose="customer", collection="shop3").book(call())
+    assert database.tried == 2
+    database.error = None
+    write_counts()
+    assert set(LlmCall.objects.values_list("collection", flat=True)) == {f"shop{n}" for n in range(4)}
+    assert set(LlmCall.objects.values_list("cost_usd", flat=True)) == {Decimal("0.5")}
+    bill = Bill(purpose="customer", collection="shop")
+    bill.book(call())
+    assert (bill.spent_usd, LlmCall.objects.count()) == (Decimal("0.5"), 5)
+
+
+@pytest.mark.usefixtures("price")
+def test_a_call_that_no_database_takes_does_not_keep_others_from_theirs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    database = Failing(monkeypatch, ValueError("too large"))
+    Bill(purpose="customer", collection="large").book(call())
+    database.error = None
+    bill = Bill(purpose="customer", collection="shop")
+    bill.book(call())
+    assert (bill.spent_usd, LlmCall.objects.get().collection) == (Decimal("0.5"), "shop")
+
+
+@pytest.fixture
+def file_connection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[BaseDatabaseWrapper]:
+    """The ledger's connection, to a file: the tests' own database, in memory, lets nobody wait."""
+    database = {
+        "ENGINE": "django.db.backends.sqlite3",
+        "NAME": str(tmp_path / "busy.sqlite3"),
+        "OPTIONS": {"timeout": 20},
+    }
+    one = ConnectionHandler({"default": database})["default"]
+    with one.cursor() as cursor:
+        cursor.execute("CREATE TABLE t (n)")
+    monkeypatch.setattr(ledger, "connection", one)
+    yield one
+    one.close()
+
+
+def patience_ms(connection: BaseDatabaseWrapper) -> int:
+    with connection.cursor() as cursor:
+        cursor.execute("PRAGMA busy_timeout")
+        return int(cursor.fetchone()[0])
+
+
+def insert_impatiently(connection: BaseDatabaseWrapper) -> None:
+    with ledger._impatient():
+        assert patience_ms(connection) == 50
+        with connection.cursor() as cursor:
+            cursor.execute("INSERT INTO t VALUES (1)")
+
+
+def test_a_booking_waits_for_a_busy_database_for_a_moment_only(
+    file_connection: BaseDatabaseWrapper, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ledger, "BUSY_S", 0.05)
+    other = sqlite3.connect(tmp_path / "busy.sqlite3", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    started = time.monotonic()
+    with pytest.raises(OperationalError, match="locked"):
+        insert_impatiently(file_connection)
+    assert 0.05 <= time.monotonic() - started < 10
+    assert patience_ms(file_connection) == 20_000  # whatever happened
+    other.execute("COMMIT")
+    other.close()
+    insert_impatiently(file_connection)
+    assert patience_ms(file_connection) == 20_000
+
+
+def test_inside_a_transaction_it_is_as_patient_as_that(file_connection: BaseDatabaseWrapper) -> None:
+    file_connection.in_atomic_block = True
+    with ledger._impatient():
+        assert patience_ms(file_connection) == 20_000
+    file_connection.in_atomic_block = False
 
 
 def test_counts_are_summed_per_minute_and_added_to_what_is_there() -> None:
