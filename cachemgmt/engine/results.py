@@ -48,8 +48,8 @@ class Visit:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Made:
     """What a fill made. `keep_under` says which key it may be stored under, None that it may not be, for
-    `reason`. `made_at` is that of its oldest ingredient, None for now. `valid_until` is the Unix time from
-    which it is wrong, however fresh: a policy begins or ends then."""
+    `reason`. `made_at` is the Unix time from which its age counts, None for now. `valid_until` is the Unix
+    time from which it is wrong, however fresh: a policy begins or ends then."""
 
     value: Any
     cost_usd: Decimal | None
