@@ -8,8 +8,8 @@ from pathlib import Path
 from threading import Barrier, Thread
 
 import pytest
-from django.db import ConnectionHandler, Error, InterfaceError, OperationalError
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.utils import ConnectionHandler, Error, InterfaceError, OperationalError
 
 from cachemgmt import ledger
 from cachemgmt.calls import ProviderCall
