@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.core.cache import cache, caches
+from django.core.management import call_command
 from django.test import Client, override_settings
 from redis import Redis
 
@@ -98,6 +99,13 @@ def test_the_cool_off_ends_and_attempts_during_it_do_not_prolong_it(monkeypatch:
             watched.setattr(type(caches["default"]), change, prolong)
         assert attempt().status_code == 429
     cache.clear()  # as when the time is over
+    assert attempt(password=PASSWORD).status_code == 302
+
+
+def test_an_operator_can_end_it_early(capsys: pytest.CaptureFixture[str]) -> None:
+    lock_out()
+    call_command("axes_reset_ip", "10.0.0.1")
+    assert "1 attempts removed" in capsys.readouterr().out
     assert attempt(password=PASSWORD).status_code == 302
 
 
