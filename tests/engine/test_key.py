@@ -131,7 +131,7 @@ def test_the_text_is_json_of_the_value_in_ascii(value: Any) -> None:
         {"a", "b"},
         1j,
     ],
-    ids=repr,
+    ids=lambda value: type(value).__name__,
 )
 def test_what_is_not_plain_is_unkeyable(value: object) -> None:
     with pytest.raises(Unkeyable):
