@@ -8,4 +8,4 @@ else
   echo "release: no policies in $1; those in the database stay as they are"
 fi
 # An answer that could not be made ahead is made when it is asked for: no reason not to start.
-python manage.py warm_cache --all || echo "release: not everything was warmed, see above"
+python manage.py warm_cache --all || echo "release: nothing, or not everything, was warmed: see above"

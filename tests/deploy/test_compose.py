@@ -15,7 +15,10 @@ from tests.fakes.redis_server import free_port
 from tria_site.settings import Environment, read_environment
 
 STORES = ("postgres", "redis", "chroma")
-NOT_FOR_COMPOSE = {"REDIS_URL", "REDIS_PORT", "REDIS_DB", "WARM_ON_START", "PORT"}
+NOT_FOR_COMPOSE = {
+    *("REDIS_URL", "REDIS_PORT", "REDIS_DB", "REDIS_SENTINELS", "REDIS_SENTINEL_MASTER"),
+    *("REDIS_SENTINEL_PASSWORD", "WARM_ON_START", "PORT"),
+}
 """Settings that compose decides otherwise. PORT is the port on this machine there, not the server's."""
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 import pytest
 
@@ -44,6 +45,13 @@ def test_an_index_is_told_by_argument_and_kept_nowhere() -> None:
 def test_what_is_secret_or_not_needed_stays_out(name: str) -> None:
     patterns = text_of(".dockerignore").splitlines()
     assert name in patterns or (name.startswith(".") and ".*" in patterns)
+
+
+def test_of_the_deployment_only_what_containers_start_is_in_it(compose: dict[str, Any]) -> None:
+    patterns = text_of(".dockerignore").splitlines()
+    started = set(re.findall(r"deploy/\w+\.(?:sh|py)", str(compose["services"])))
+    assert {pattern[1:] for pattern in patterns if pattern.startswith("!")} == started
+    assert "deploy/*" in patterns
 
 
 class Host(BaseHTTPRequestHandler):
