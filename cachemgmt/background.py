@@ -16,7 +16,7 @@ from cachemgmt.engine.snapshot import CONFIRMED_S, WATCH_EVERY_S
 from cachemgmt.flushing import can_see_entries
 from cachemgmt.ledger import write_counts
 from cachemgmt.removal import remove_dead, trim_records
-from cachemgmt.snapshot import announce_clock, snapshot
+from cachemgmt.snapshot import announce_clock, snapshot, told_clock
 from cachemgmt.warming import give_up_orphans, take_waiting, work_off
 
 logger = logging.getLogger(__name__)
@@ -41,8 +41,8 @@ def start() -> None:
         with contextlib.suppress(DatabaseFailure):
             give_up_orphans()
     atexit.register(write_counts)
-    with contextlib.suppress(SourceUnavailable):
-        snapshot().catch_up()
+    with contextlib.suppress(SourceUnavailable, DatabaseFailure):
+        learn()
     snapshot().watch()
     for every_s, work in (
         (0.0, watch_clock),
@@ -65,11 +65,18 @@ def let_servers_learn() -> None:
 
 
 def watch_clock() -> None:
-    """Wait for news, or a quarter of a second; load what is new, and tell the store the clock: one that
-    restarted empty has forgotten it."""
+    """Wait for news, or a quarter of a second, and learn it."""
     snapshot().news.wait(WATCH_EVERY_S)
     snapshot().news.clear()
-    announce_clock(snapshot().catch_up())
+    learn()
+
+
+def learn() -> None:
+    """Load what is new, and tell the store the clock: one that restarted empty has forgotten it. Raises
+    SourceUnavailable or a failure of the database's."""
+    # The store first: what is announced between the two questions is then no other history's.
+    told = told_clock()
+    announce_clock(snapshot().catch_up(told=told))
 
 
 def warm_waiting() -> None:

@@ -84,7 +84,8 @@ def trim_records() -> int:
         if first_kept is None:
             return 0
         old = FlushRecord.objects.filter(clock__lt=first_kept)
-        Clock.objects.filter(pk=1).update(floor=old.aggregate(newest=Max("clock"))["newest"])
+        newest = old.aggregate(newest=Max("clock"))["newest"]
+        Clock.objects.filter(pk=1, floor__lt=newest).update(floor=newest)
         trimmed, _ = old.delete()
         advance_clock()
     return trimmed

@@ -11,6 +11,7 @@ from django.db import transaction
 from django.db.models import F, Max
 from django.utils import timezone
 
+from cachemgmt.engine.cache import as_clock
 from cachemgmt.engine.clock import CLOCK_NAME, Flush, Flushes, Knowledge
 from cachemgmt.engine.errors import SourceUnavailable, StoreError
 from cachemgmt.engine.snapshot import Snapshot
@@ -38,10 +39,10 @@ class Decisions:
         self.load_revisions: LoadRevisions = no_revisions
         self.load_others: dict[str, Load] = {}
 
-    def clock(self) -> int:
-        """Return the clock; raise SourceUnavailable."""
+    def clock(self) -> tuple[int, str]:
+        """Return the clock, and when it was raised to that; raise SourceUnavailable."""
         try:
-            return Clock.objects.filter(pk=1).values_list("number", flat=True).first() or 0
+            return _told(Clock.objects.filter(pk=1).first() or Clock())
         except DatabaseFailure as error:
             raise SourceUnavailable from error
         finally:
@@ -56,6 +57,23 @@ class Decisions:
         finally:
             release_connection()
 
+    def outrun(self, told: int) -> None:
+        """Raise the clock above `told`, a number of another history, and the floor with it: nothing is reused
+        that was made before, under either. Does nothing where the clock is no longer below. Raises
+        DatabaseError."""
+        above = {"number": told + 1, "floor": told + 1, "changed_at": timezone.now()}
+        try:
+            with transaction.atomic():
+                Clock.objects.get_or_create(pk=1)
+                is_raised = Clock.objects.filter(pk=1, number__lt=told).update(**above)
+        finally:
+            release_connection()
+        if is_raised:
+            logger.warning(
+                "The database is older than what is cached: nothing that was made before is reused",
+                extra={"action": "outrun"},
+            )
+
     def _read(self) -> Knowledge:
         with transaction.atomic():
             # The clock first: what is read after it may be newer than it says, never older.
@@ -63,18 +81,24 @@ class Decisions:
             words = FlushRecord.objects.order_by().values_list("kind", "match")
             newest = list(words.annotate(newest=Max("clock")).order_by("-newest")[: MAX_FLUSHES + 1])
             left_out = newest[MAX_FLUSHES][2] if len(newest) > MAX_FLUSHES else 0
+            number, mark = _told(clock)
             return Knowledge(
-                clock=clock.number,
+                clock=number,
+                mark=mark,
                 floor=max(clock.floor, left_out),
                 is_on=clock.is_cache_on,
                 flushes=Flushes(
-                    Flush(clock=number, kind=kind, match=match)
-                    for kind, match, number in newest[:MAX_FLUSHES]
+                    Flush(clock=raised_to, kind=kind, match=match)
+                    for kind, match, raised_to in newest[:MAX_FLUSHES]
                 ),
                 rules={(rule.level, rule.intent): rule.as_rule() for rule in TtlRule.objects.all()},
                 revisions=dict(self.load_revisions()),
                 others={name: load() for name, load in self.load_others.items()},
             )
+
+
+def _told(clock: Clock) -> tuple[int, str]:
+    return clock.number, clock.changed_at.isoformat() if clock.changed_at else ""
 
 
 @cache
@@ -120,3 +144,13 @@ def announce_clock(number: int) -> None:
         cache_engine().store.raise_number(CLOCK_NAME, number)
     except StoreError:
         logger.warning("The store could not be told the clock", extra={"action": "announce"})
+
+
+def told_clock() -> int:
+    """Return the clock that the store tells, 0 where it tells none."""
+    from cachemgmt.assembly import cache_engine
+
+    try:
+        return as_clock(cache_engine().store.get(CLOCK_NAME)) or 0
+    except StoreError:
+        return 0

@@ -18,9 +18,13 @@ from cachemgmt.engine.store import Store
 logger = logging.getLogger(__name__)
 
 
+CLOCK_DIGITS = 15
+"""What is longer is no clock: Redis counts no further exactly, and the database needs room to go on."""
+
+
 def as_clock(raw: bytes | None) -> int | None:
     """Return the store's copy of the clock, None for what is none: a store may hold anything."""
-    return int(raw) if raw and raw.isdigit() and len(raw) < 20 else None
+    return int(raw) if raw and raw.isdigit() and len(raw) <= CLOCK_DIGITS else None
 
 
 class Cache:

@@ -107,12 +107,14 @@ class Knowledge:
 
     `rules` by (level, intent), intent "" for the whole level. `revisions` are the published policy
     revisions by collection, "" for one without any. `floor`: the flushes up to this clock are no longer
-    listed, so entries older than it are not reused. `is_complete`: False where nothing could be loaded yet,
-    so that what is missing here may yet exist. `others` are decisions that are not the cache's own, by name:
-    they are only kept as new as the rest.
+    listed, so entries older than it are not reused. `mark` is what another history's clock of the same number
+    does not have. `is_complete`: False where nothing could be loaded yet, so that what is missing here may
+    yet exist. `others` are decisions that are not the cache's own, by name: they are only kept as new as the
+    rest.
     """
 
     clock: int = 0
+    mark: str = ""
     floor: int = 0
     is_on: bool = True
     is_complete: bool = True

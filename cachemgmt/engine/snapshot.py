@@ -24,14 +24,20 @@ NEWS_S = 0.2
 
 
 class Database(Protocol):
-    """Where decisions are made. Both methods raise SourceUnavailable."""
+    """Where decisions are made. Reading raises SourceUnavailable."""
 
-    def clock(self) -> int:
-        """Return the clock. One small query."""
+    def clock(self) -> tuple[int, str]:
+        """Return the clock, and its mark: what another history's clock of that number does not have. One
+        small query."""
         ...
 
     def knowledge(self) -> Knowledge:
         """Return everything decided up to the clock, read together."""
+        ...
+
+    def outrun(self, told: int) -> None:
+        """Raise the clock above a number of another history, and the floor with it, unless it is no longer
+        below."""
         ...
 
 
@@ -50,6 +56,8 @@ class Snapshot:
         self._confirmed_at = float("-inf")
         self._retry_at = float("-inf")
         self._wanted = 0
+        self._highest = 0
+        """The highest clock that the watcher was ever told."""
         self._looked_for = 0
         """What the database was asked for: its clock is there by now, or is of another history."""
         self._is_watched = False
@@ -78,11 +86,23 @@ class Snapshot:
         # A store that is behind is not believed; one that is ahead of the database is of another history.
         return self._is_confirmed() and self._has(told) and self._has(self._wanted)
 
-    def catch_up(self) -> int:
+    def catch_up(self, *, told: int | None = None) -> int:
         """Ask the database for its clock, load what is new, and return the clock. A clock that went back (a
-        database made anew or restored) is believed. Raises SourceUnavailable."""
+        database made anew or restored) is believed. Raises SourceUnavailable.
+
+        The watcher says what the store `told` it just before, 0 for nothing. A clock below that, or below
+        what was known here, is of another history, and is raised above: else the entries of the old one
+        would be reused as soon as the new clock has reached theirs, whatever was flushed.
+        """
         with self._asking:
-            return self._ask()
+            number = self._ask()
+            if told is None:
+                return number  # perhaps of a transaction of the asker's own
+            self._highest = max(told, self._highest, number)
+            if number < self._highest:
+                self._database.outrun(self._highest)
+                number = self._ask()
+            return number
 
     def watch(self) -> None:
         """From now on, one thread calls `catch_up` whenever there is `news`, and every `WATCH_EVERY_S`."""
@@ -93,7 +113,7 @@ class Snapshot:
         with self._asking:
             self._known = None
             self._confirmed_at = self._retry_at = float("-inf")
-            self._wanted = self._looked_for = 0
+            self._wanted = self._looked_for = self._highest = 0
             self._is_watched = False
 
     def _has(self, at_least: int | None) -> bool:
@@ -119,8 +139,8 @@ class Snapshot:
     def _ask(self) -> int:
         asked_at, wanted = self._monotonic(), self._wanted
         try:
-            number = self._database.clock()
-            if self._known is None or self._known.clock != number:
+            found = self._database.clock()
+            if self._known is None or (self._known.clock, self._known.mark) != found:
                 self._known = self._database.knowledge()
         except SourceUnavailable:
             self._retry_at = self._monotonic() + RETRY_AFTER_S

@@ -1,19 +1,23 @@
 """What a process knows of decisions taken elsewhere, and how it learns of them."""
 
+import logging
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from django.db import DatabaseError, InterfaceError, transaction
+from django.utils import timezone
 
+from cachemgmt import removal
 from cachemgmt import snapshot as snapshot_module
 from cachemgmt.api import cache_engine, register_revisions
 from cachemgmt.background import watch_clock
 from cachemgmt.engine.clock import CLOCK_NAME
 from cachemgmt.engine.errors import SourceUnavailable
 from cachemgmt.engine.snapshot import Snapshot
-from cachemgmt.flushing import EVERYTHING, flush
+from cachemgmt.flushing import EVERYTHING, entry_target, flush
 from cachemgmt.models import Clock, FlushRecord, TtlRule
-from cachemgmt.snapshot import Decisions, advance_clock, decisions, snapshot
+from cachemgmt.snapshot import Decisions, advance_clock, decisions, snapshot, told_clock
 from tests.cachemgmt.conftest import Shelf
 
 
@@ -186,3 +190,110 @@ def test_deleting_a_rule_raises_the_clock() -> None:
 
 def test_there_is_one_snapshot_in_a_process() -> None:
     assert snapshot() is snapshot_module.snapshot()
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("over_redis")
+class TestOtherHistory:
+    """The database was restored or made anew, and Redis was not."""
+
+    def restore(self, number: int) -> None:
+        """Be as the database was at that number."""
+        FlushRecord.objects.filter(clock__gt=number).delete()
+        Clock.objects.update(number=number, floor=0)
+
+    def raised(self) -> tuple[int, int]:
+        clock = Clock.objects.get()
+        return clock.number, clock.floor
+
+    def test_nothing_of_either_history_is_reused(
+        self, shelf: Shelf, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        flush(EVERYTHING, actor="ada")
+        before = Clock.objects.get().number
+        common = shelf.put("before the backup")
+        flush(EVERYTHING, actor="ada")  # is lost with what was after the backup
+        later = shelf.put("after the backup")
+        self.restore(before)
+        with caplog.at_level(logging.WARNING):
+            watch_clock()
+            watch_clock()
+        told = before + 2
+        assert (self.raised(), stored_clock()) == ((told, told), told)
+        warnings = [record for record in caplog.records if record.levelno >= logging.WARNING]
+        assert [record.__dict__["action"] for record in warnings] == ["outrun"]
+        for _ in range(2):
+            assert not shelf.has(common)
+            assert not shelf.has(later)
+            flush(entry_target("0" * 16), actor="ada")  # the clock goes on, past where it was
+        assert shelf.has(shelf.put("since"))
+
+    def test_a_database_made_anew_is_raised_too(self, shelf: Shelf) -> None:
+        for _ in range(3):
+            flush(EVERYTHING, actor="ada")
+        old, told = shelf.put("old"), stored_clock()
+        Clock.objects.all().delete()
+        watch_clock()
+        assert self.raised() == (told + 1, told + 1)
+        assert not shelf.has(old)
+
+    def test_what_is_announced_between_the_two_questions_is_no_other_history(
+        self, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        kept = shelf.put("kept")
+        watch_clock()
+        answered: list[object] = []
+
+        def then_decide(ask: Callable[..., Any]) -> Callable[..., Any]:
+            def asked(*args: Any) -> object:
+                answered.append(ask(*args))
+                if len(answered) == 1:
+                    with transaction.atomic():
+                        advance_clock()
+                return answered[-1]
+
+            return asked
+
+        monkeypatch.setattr("cachemgmt.background.told_clock", then_decide(told_clock))
+        monkeypatch.setattr(Decisions, "clock", then_decide(Decisions.clock))
+        watch_clock()
+        assert len(answered) == 2
+        assert self.raised() == (stored_clock(), 0)
+        assert shelf.has(kept)
+
+    @pytest.mark.parametrize("told", ["banana", "-9", "1e9", "", "9" * 16, str(2**63 - 1), "9" * 400])
+    def test_a_number_that_no_clock_has_is_not_believed(self, told: str) -> None:
+        with transaction.atomic():
+            number = advance_clock()
+        cache_engine().store.set(CLOCK_NAME, told.encode(), 60)
+        watch_clock()
+        assert self.raised() == (number, 0)
+
+    def test_it_is_raised_once_however_many_find_it(self) -> None:
+        with transaction.atomic():
+            number = advance_clock()
+        for _ in range(3):
+            decisions().outrun(number + 5)
+        assert self.raised() == (number + 6, number + 6)
+
+    def test_trimming_does_not_lower_the_floor(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        for _ in range(3):
+            flush(EVERYTHING, actor="ada")
+        told = stored_clock() + 100
+        cache_engine().store.raise_number(CLOCK_NAME, told)
+        watch_clock()
+        monkeypatch.setattr(removal, "KEPT_RECORDS", 1)
+        flush(EVERYTHING, actor="ada")
+        assert removal.trim_records() == 3
+        assert Clock.objects.get().floor == told + 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_another_history_with_the_same_number_is_loaded() -> None:
+    rule, _ = TtlRule.objects.update_or_create(level="response", intent="", defaults={"ttl_s": 60})
+    watch_clock()
+    number = Clock.objects.get().number
+    TtlRule.objects.filter(pk=rule.pk).update(ttl_s=5)
+    Clock.objects.update(number=number, changed_at=timezone.now())
+    watch_clock()
+    assert snapshot().known().rule("response", None).ttl_s == 5

@@ -12,7 +12,7 @@ from typing import Any
 from redis import Redis
 
 from cachemgmt.engine.breaker import Breaker
-from cachemgmt.engine.cache import Cache
+from cachemgmt.engine.cache import Cache, as_clock
 from cachemgmt.engine.clock import CLOCK_NAME, Flush, Flushes, Knowledge
 from cachemgmt.engine.errors import SourceUnavailable
 from cachemgmt.engine.failover import FailoverStore
@@ -48,13 +48,16 @@ class Decisions:
         self.is_out = False
         self._flushes: list[Flush] = []
 
-    def clock(self) -> int:
-        return self.knowledge().clock
+    def clock(self) -> tuple[int, str]:
+        return self.knowledge().clock, ""
 
     def knowledge(self) -> Knowledge:
         if self.is_out:
             raise SourceUnavailable
         return self.truth
+
+    def outrun(self, told: int) -> None:
+        raise AssertionError(f"{told} was never another history's")
 
     def flush(self, message: str) -> int:
         """Flush what was made for the message; return the clock."""
@@ -97,7 +100,8 @@ class Process:
 
     def learn(self) -> None:
         """Do what the watching thread of a server does four times a second."""
-        self.store.raise_number(CLOCK_NAME, self.snapshot.catch_up())
+        told = as_clock(self.store.get(CLOCK_NAME))
+        self.store.raise_number(CLOCK_NAME, self.snapshot.catch_up(told=told or 0))
 
     def ask(self, message: str) -> Outcome:
         """Answer as a request does. The fill takes no time."""

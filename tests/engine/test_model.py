@@ -69,9 +69,23 @@ def keep_no_spare_copy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(failover.FailoverStore, "spare", nothing)
 
 
+def believe_any_history(monkeypatch: pytest.MonkeyPatch) -> None:
+    def catch_up(self: snapshot.Snapshot, *, told: int | None = None) -> int:
+        with self._asking:
+            return self._ask()
+
+    monkeypatch.setattr(snapshot.Snapshot, "catch_up", catch_up)
+
+
 MUTANTS: Mapping[str, object] = {
     mutate.__name__: mutate
-    for mutate in (forget_tags, trust_the_database_for_ever, store_without_a_lease, keep_no_spare_copy)
+    for mutate in (
+        forget_tags,
+        trust_the_database_for_ever,
+        store_without_a_lease,
+        keep_no_spare_copy,
+        believe_any_history,
+    )
 }
 
 

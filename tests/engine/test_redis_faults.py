@@ -193,4 +193,4 @@ def test_nothing_flushed_is_served_before_during_and_after(fault: Fault, scene: 
     look()
     flush("after", is_seen=True)
     with scene.operator() as redis:
-        assert redis.get(f"tria:{CLOCK_NAME}") == str(scene.decisions.clock()).encode()
+        assert redis.get(f"tria:{CLOCK_NAME}") == str(scene.decisions.truth.clock).encode()

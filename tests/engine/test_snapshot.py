@@ -70,6 +70,53 @@ def test_a_clock_that_went_back_is_believed(snapshot: Snapshot, database: FakeDa
     assert snapshot.known().clock == 2
 
 
+def test_another_history_with_the_same_number_is_loaded(snapshot: Snapshot, database: FakeDatabase) -> None:
+    """Restored, and raised again meanwhile."""
+    snapshot.known()
+    database.mark = "other"
+    assert snapshot.catch_up() == 5
+    assert (database.loaded, snapshot.known().mark) == (2, "other")
+
+
+# A database restored, as the watcher finds it -----------------------------------------------------------
+
+
+@pytest.mark.parametrize("told", [0, 4, 5])
+def test_what_the_database_has_reached_is_its_own_history(
+    snapshot: Snapshot, database: FakeDatabase, told: int
+) -> None:
+    assert snapshot.catch_up(told=told) == 5
+    assert database.outran == []
+
+
+def test_a_clock_below_what_the_store_told_is_raised_above_it(
+    snapshot: Snapshot, database: FakeDatabase
+) -> None:
+    assert snapshot.catch_up(told=8) == 9
+    assert database.outran == [8]
+    assert snapshot.known().clock == 9
+    assert snapshot.catch_up(told=8) == 9
+    assert database.outran == [8]
+
+
+def test_a_clock_below_what_was_known_is_raised_above_it(snapshot: Snapshot, database: FakeDatabase) -> None:
+    """The store may be out, or have lost its number; this process's memory has not lost its entries."""
+    snapshot.catch_up(told=0)
+    database.number = 2
+    assert snapshot.catch_up(told=0) == 6
+    assert database.outran == [5]
+
+
+def test_what_could_not_be_raised_is_raised_as_soon_as_it_can_be(
+    snapshot: Snapshot, database: FakeDatabase
+) -> None:
+    snapshot.catch_up(told=0)
+    database.number = 2
+    snapshot.catch_up()  # it is a command's question: the watcher comes later
+    assert snapshot.known().clock == 2
+    assert snapshot.catch_up(told=0) == 6
+
+
 # Is that all ---------------------------------------------------------------------------------------------
 
 

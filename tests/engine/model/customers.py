@@ -103,7 +103,7 @@ class Customers:
 
     def _make(self, process: Process, asked: Asked, visit: Visit, began_at: float) -> str:
         for attempt in range(1, MAX_ATTEMPTS + 1):
-            clock = self._database.now.clock
+            clock = self._database.highest
             known = process.cache.known()
             if not known.is_complete:
                 return "nothing known"
@@ -149,7 +149,7 @@ class Customers:
         filling = Filling(process, keys[0], asked, asked_at, schedule.now, is_alone)
         self._reference.begin(filling)
         fact = None
-        clock = self._database.now.clock
+        clock = self._database.highest
         try:
             takes_s = HANGS_S if rng.random() < self._provider.hangs else rng.choice(TAKES_S)
             schedule.pause(takes_s * rng.random())

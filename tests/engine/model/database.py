@@ -1,6 +1,6 @@
 """One database: decisions that take effect at once and together, and each process's way to read them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -32,6 +32,12 @@ class SharedDatabase:
         self.schedule = schedule
         self.now = first
         self.history: list[tuple[float, Decided]] = [(schedule.now, first)]
+        self.mark = 0
+        """Another number in each history."""
+        self.is_in_doubt = False
+        """Restored, and its clock not yet raised above what it was: nobody decides anything then."""
+        self.after_outrun: Callable[[int], object] = lambda _: None
+        self._settled_at = float("-inf")
         self._row = TurnLock(schedule)
 
     @contextmanager
@@ -46,6 +52,33 @@ class SharedDatabase:
         self.now = replace(self.now, clock=self.now.clock + 1, **changes)
         self.history.append((self.schedule.now, self.now))
         return self.now
+
+    @property
+    def highest(self) -> int:
+        """The clock, or what it was before it was restored."""
+        return self.history[-1][1].clock
+
+    @property
+    def doubtful_at(self) -> float:
+        """When it was last restored, and nobody had noticed."""
+        return self.schedule.now if self.is_in_doubt else self._settled_at
+
+    def restore(self, earlier: Decided) -> None:
+        """Be what it was once. Inside a transaction."""
+        self.now = earlier
+        self.mark += 1
+        self.is_in_doubt = True
+
+    def outrun(self, told: int) -> None:
+        """Raise clock and floor above the number, unless the clock is no longer below. Inside a
+        transaction."""
+        if self.now.clock >= told:
+            return
+        self.now = replace(self.now, clock=told, floor=told + 1)
+        self.commit()
+        self.mark += 1
+        self.is_in_doubt, self._settled_at = False, self.schedule.now
+        self.after_outrun(self.now.clock)
 
     def clock_at(self, moment: float) -> int:
         """Return the clock as it was then."""
@@ -71,16 +104,16 @@ class Reader:
         self._schedule = database.schedule
         self.fault: Fault = ""
 
-    def clock(self) -> int:
+    def clock(self) -> tuple[int, str]:
         self._query()
-        number = self._database.now.clock
+        told = self._database.now.clock, str(self._database.mark)
         self._answer()
-        return number
+        return told
 
     def knowledge(self) -> Knowledge:
         """The clock first: what is read after it may be newer than it says, never older."""
         self._query()
-        clock = self._database.now
+        clock, mark = self._database.now, str(self._database.mark)
         self._answer()
         flushes = self._database.now.flushes
         self._answer()
@@ -88,12 +121,18 @@ class Reader:
         self._answer()
         return Knowledge(
             clock=clock.clock,
+            mark=mark,
             floor=clock.floor,
             is_on=clock.is_on,
             flushes=Flushes(flushes),
             rules=decided.rules,
             revisions=decided.revisions,
         )
+
+    def outrun(self, told: int) -> None:
+        self._query()
+        with self._database.transaction():
+            self._database.outrun(told)
 
     def _query(self) -> None:
         self._schedule.pause(self._schedule.rng.random() * 0.002)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from cachemgmt.engine.breaker import Breaker
-from cachemgmt.engine.cache import Cache
+from cachemgmt.engine.cache import Cache, as_clock
 from cachemgmt.engine.clock import CLOCK_NAME
 from cachemgmt.engine.errors import SourceUnavailable
 from cachemgmt.engine.failover import FailoverStore
@@ -121,7 +121,8 @@ class Process:
 
     def _learn(self) -> bool:
         try:
-            self.store.raise_number(CLOCK_NAME, self.snapshot.catch_up())
+            told = as_clock(self.store.get(CLOCK_NAME)) or 0
+            self.store.raise_number(CLOCK_NAME, self.snapshot.catch_up(told=told))
         except SourceUnavailable:
             return False
         return True

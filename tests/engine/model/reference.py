@@ -167,6 +167,8 @@ class Reference:
         is_as_new_as_his = status == "collapsed" and fact.began_at >= call.began_at
         if is_as_new_as_his and not self._is_database_well(process, call):
             return  # what was begun since he came is as good as his own: what fell meanwhile he cannot know
+        if call.decided_at <= self._database.doubtful_at + SECOND_S:
+            return  # restored: what fell meanwhile is not known, until its clock has been raised
         told = f"{process.name} served fact {fact.number} ({status}) at {call.decided_at:.3f} for {asked}"
         told += f", having to know {least}"
         for flush in self.flushes:
@@ -228,7 +230,8 @@ class Reference:
         return least
 
     def _is_database_well(self, process: Process, call: Call) -> bool:
-        return process.database_bad_at < call.began_at - CALM_S
+        bad_at = max(process.database_bad_at, self._database.doubtful_at)
+        return bad_at < call.began_at - CALM_S
 
     def _could_be_told(self, call: Call, clock: int) -> bool:
         """Whether a process had a second to tell Redis this clock."""
@@ -417,6 +420,8 @@ class Reference:
 
     def _may_seem_off(self, filling: Filling, since: float) -> bool:
         """Whether the level may be, or seem to be, switched off: then each fills for himself."""
+        if self._database.doubtful_at >= since:
+            return True
         if filling.process.database_bad_at >= since:
             since = 0.0  # who cannot read the database may know of an old switch alone
         states = self._database.since(self._database.clock_at(since))

@@ -61,6 +61,7 @@ class World:
         self.redis = SharedRedis(schedule)
         self.database = SharedDatabase(schedule, self._first_decisions())
         self.reference = Reference(schedule, self.redis, self.database)
+        self.database.after_outrun = self._note_outrun
         self.provider = Provider()
         self.customers = Customers(schedule, self.database, self.reference, self.provider)
         self.tale = Tale(schedule)
@@ -83,6 +84,7 @@ class World:
             "flushall": (0.0007, self._lose_everything),
             "rollback": (0.001, self._roll_back),
             "garbage": (0.001, self._write_garbage),
+            "restore": (0.003, self._restore_database),
             "kill": (0.001, self._kill),
             "provider": (0.001, self._let_provider_fail),
         }
@@ -152,6 +154,8 @@ class World:
             self._recoveries.pop(0)[1]()
         if rng.random() < self._p_question:
             self._ask()
+        if self.database.is_in_doubt:
+            return  # another accident at once, and nobody may know any more what its clock was
         luck = rng.random()
         for likelihood, accident in self._accidents:
             luck -= likelihood
@@ -164,11 +168,14 @@ class World:
         for _, recover in self._recoveries:
             recover()
         last = self.schedule.steps + WINDING_UP_STEPS
-        while any(process.questions for process in self.reference.processes) and not self.is_broken:
+        while self._is_anything_left() and not self.is_broken:
             if self.schedule.steps >= last:
                 asking = [task.name for task in self.schedule.tasks if task.name.startswith("ask")]
-                self.reference.blame("never ends", ", ".join(asking))
+                self.reference.blame("never ends", ", ".join(asking) or "the other history")
             self._step()
+
+    def _is_anything_left(self) -> bool:
+        return self.database.is_in_doubt or any(process.questions for process in self.reference.processes)
 
     def _later(self, seconds: float, recover: Callable[[], None]) -> None:
         self._recoveries.append((self.schedule.now + seconds, recover))
@@ -245,6 +252,8 @@ class World:
 
         def work() -> None:
             with self.database.transaction():
+                if self.database.is_in_doubt:
+                    return
                 if is_aborted:
                     self.tale.add(f"{process.name} would decide {what}, and rolls back")
                     return
@@ -306,7 +315,7 @@ class World:
 
         def changes(now: Decided) -> dict[str, object]:
             old = now.flushes[:-2]
-            return {"flushes": now.flushes[-2:], "floor": old[-1].clock} if old else {}
+            return {"flushes": now.flushes[-2:], "floor": max(now.floor, old[-1].clock)} if old else {}
 
         self._decide("trim", changes)
 
@@ -361,6 +370,26 @@ class World:
             self.tale.add(f"the database is well for {names}")
 
         self._later(rng.choice((0.5, 3.0, 8.0)) * rng.random(), recover)
+
+    def _restore_database(self) -> None:
+        """To what it was once. Redis and the processes know more."""
+
+        def work() -> None:
+            with self.database.transaction():
+                processes = self.reference.processes
+                clock = self.database.now.clock
+                earlier = [decided for _, decided in self.database.history if decided.clock < clock]
+                watched = [process.snapshot.known().clock for process in processes if process.is_watched]
+                if earlier and {self.redis.clock, *watched} == {clock}:
+                    self.database.restore(self.rng.choice(earlier))
+                    self.reference.seen["restored"] += 1
+                    self.tale.add(f"the database is what it was once: clock {self.database.now.clock}")
+
+        self.schedule.start(self.rng.choice(self.reference.processes), "operator", work)
+
+    def _note_outrun(self, clock: int) -> None:
+        self.reference.flushes.append(Flush(clock=clock, kind="all"))
+        self.tale.add(f"the other history is outrun: clock {clock}")
 
     def _evict(self) -> None:
         rng = self.rng
