@@ -231,9 +231,8 @@ def redis_part(folder: Path, program: str, password: str) -> Part:
     shows it."""
     port, file = free_port(), folder / "redis.conf"
     file.touch(mode=0o600)
-    file.write_text(
-        f'bind {HOST}\nport {port}\nrequirepass {password}\nsave ""\nmaxmemory-policy volatile-lru\n'
-    )
+    lines = (f"bind {HOST}", f"port {port}", f"requirepass {password}", 'save ""')
+    file.write_text("\n".join([*lines, "databases 64", "maxmemory-policy volatile-lru\n"]))
 
     def is_ready() -> bool:
         with suppress(OSError), socket.create_connection((HOST, port), timeout=1) as connection:

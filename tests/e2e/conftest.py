@@ -198,18 +198,18 @@ def lay_embedded(tmp_path_factory: pytest.TempPathFactory, prepared_dir: Path) -
 
 @pytest.fixture(scope="session")
 def lay_full(tmp_path_factory: pytest.TempPathFactory, servers: Servers) -> LayGround:
-    """Lays a ground of the full topology at each call: a database in PostgreSQL, and the Chroma server."""
+    """Lays a ground of the full topology at each call."""
     environment = {
         "DATABASE_URL": servers.postgres.create_database("prepared"),
         "CHROMA_URL": servers.chroma_url,
     }
     with Product(data_dir=tmp_path_factory.mktemp("prepared_full"), environment=environment):
         pass  # The sample is in both now, and nobody uses the database: it can be copied.
-    numbers = count()
+    numbers = count(1)
 
     def lay() -> Ground:
         folder = tmp_path_factory.mktemp("full")
-        return full_ground(servers, folder, database=f"tria{next(numbers)}", template="prepared")
+        return full_ground(servers, folder, number=next(numbers), template="prepared")
 
     return lay
 
@@ -237,9 +237,9 @@ def own_product(tmp_path: Path, prepared_dir: Path) -> Iterator[Product]:
 
 
 @pytest.fixture
-def llm_product(lay_embedded: LayGround, llm_server: LlmServer) -> Iterator[Product]:
-    """A product of this test alone that asks `llm_server`."""
-    ground = lay_embedded()
+def llm_product(lay_full: LayGround, llm_server: LlmServer) -> Iterator[Product]:
+    """A product of this test alone that asks `llm_server`, on the full topology."""
+    ground = lay_full()
     environment = {
         **ground.environment,
         "LLM_PROVIDER": "openai",

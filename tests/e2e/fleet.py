@@ -12,7 +12,6 @@ from typing import Any
 from tests.e2e.conftest import Product
 from tests.e2e.grounds import Ground
 from tests.fakes.llm_server import LlmServer
-from tests.fakes.redis_server import RedisServer
 
 REPLY_WITHIN_S = 40.0
 """Longer than any answer here may take; who waits so long would wait for ever."""
@@ -165,11 +164,16 @@ class Fleet:
 
 @contextmanager
 def running_fleet(
-    ground: Ground, *, llm: LlmServer, redis: RedisServer, own: Sequence[Mapping[str, str]]
+    ground: Ground,
+    *,
+    llm: LlmServer,
+    redis: Mapping[str, str],
+    own: Sequence[Mapping[str, str]],
 ) -> Iterator[Fleet]:
-    """Run a product for each environment in `own`, over `redis`, asking `llm`."""
+    """Run a product for each environment in `own`, over the Redis that `redis` tells of, asking `llm`."""
     shared = {
-        "REDIS_URL": redis.url,
+        **redis,
+        "WEB_WORKERS": "1",  # each process is a product, so that one can be killed or frozen alone
         "LLM_PROVIDER": "openai",
         "OPENAI_API_KEY": llm.api_key,
         "OPENAI_BASE_URL": llm.base_url,

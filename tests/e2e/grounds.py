@@ -44,9 +44,10 @@ def embedded_ground(prepared_dir: Path, folder: Path) -> Ground:
     return Ground(data_dir=data_dir, environment=environment, database_out=away)
 
 
-def full_ground(servers: Servers, folder: Path, *, database: str, template: str) -> Ground:
-    """Return one on a PostgreSQL database of its own, made from the template. Chroma is shared: what is in it
-    is named by its content."""
+def full_ground(servers: Servers, folder: Path, *, number: int, template: str) -> Ground:
+    """Return one of the full topology with two workers. The number is that of its own Redis database, and of
+    its PostgreSQL database, made from the template. Chroma is shared: what is in it is named by its content.
+    """
 
     @contextmanager
     def crashed() -> Iterator[None]:
@@ -56,6 +57,10 @@ def full_ground(servers: Servers, folder: Path, *, database: str, template: str)
         finally:
             servers.postgres.part.start()
 
-    url = servers.postgres.create_database(database, template=template)
-    environment = {"DATABASE_URL": url, "CHROMA_URL": servers.chroma_url}
+    environment = {
+        "DATABASE_URL": servers.postgres.create_database(f"tria{number}", template=template),
+        "CHROMA_URL": servers.chroma_url,
+        "REDIS_URL": f"{servers.redis_url.removesuffix('/0')}/{number}",
+        "WEB_WORKERS": "2",
+    }
     return Ground(data_dir=folder, environment=environment, database_out=crashed)

@@ -37,7 +37,7 @@ def shared_product(
     redis = RedisServer(redis_executable, tmp_path_factory.mktemp("redis"), password="bulkhead")
     redis.start()
     own = {"LLM_SLOTS": str(SLOTS), "WEB_THREADS": str(THREADS)}
-    with running_fleet(lay_full(), llm=llm, redis=redis, own=[own]) as fleet:
+    with running_fleet(lay_full(), llm=llm, redis={"REDIS_URL": redis.url}, own=[own]) as fleet:
         yield fleet.products[0]
     redis.stop()
 

@@ -43,7 +43,7 @@ def fleet(
     redis = RedisServer(redis_executable, tmp_path_factory.mktemp("redis"), password="one-fill")
     redis.start()
     own = {"FILL_TIMEOUT_S": str(FILL_S)}
-    with running_fleet(lay_full(), llm=llm, redis=redis, own=[own, own]) as running:
+    with running_fleet(lay_full(), llm=llm, redis={"REDIS_URL": redis.url}, own=[own, own]) as running:
         yield running
     redis.stop()
 

@@ -1,36 +1,27 @@
 """Redis and the database out, frozen, emptied and restored, while two servers answer."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
 
-from tests.e2e.conftest import Product
-from tests.e2e.fleet import APPROVED, Fleet, ask, draft, health, running_fleet, wait_until
+from tests.e2e.fleet import Fleet, running_fleet, wait_until
 from tests.e2e.grounds import LayGround
-from tests.e2e.traffic import Noted, Traffic
-from tests.fakes.llm_script import Say
+from tests.e2e.hot_traffic import (
+    HANGS_S,
+    LEARNT_WITHIN_S,
+    NEW,
+    OLD,
+    assert_flushed_once,
+    assert_old_hits,
+    hot_traffic,
+    states,
+    wait_until_well,
+)
+from tests.e2e.traffic import Traffic
 from tests.fakes.llm_server import LlmServer
 from tests.fakes.redis_server import RedisServer
-
-HOT = [
-    "What's your refund policy?",
-    "Do you deliver to Australia?",
-    "Is swapping for another size free?",
-    "How long will a repair take at most?",
-]
-OLD = "What was true before."
-NEW = "What is true now."
-
-BACK_WITHIN_S = 20.0
-"""The breaker asks a Redis that was out again after 15 s at the latest."""
-
-LEARNT_WITHIN_S = 2.0
-"""A change is known everywhere within a second; so long, where processors are shared with others."""
-
-HANGS_S = 2.0
-"""No question is held up so long by anything that is out."""
 
 CLOCK = "tria:clock"
 
@@ -51,53 +42,23 @@ def redis(redis_executable: str, tmp_path_factory: pytest.TempPathFactory) -> It
 
 @pytest.fixture(scope="module")
 def fleet(lay_ground: LayGround, llm: LlmServer, redis: RedisServer) -> Iterator[Fleet]:
-    with running_fleet(lay_ground(), llm=llm, redis=redis, own=[{}, {}]) as running:
+    client = redis.client()
+    client.flushall()  # the clock of the other ground's database
+    client.connection_pool.disconnect()
+    with running_fleet(lay_ground(), llm=llm, redis={"REDIS_URL": redis.url}, own=[{}, {}]) as running:
         yield running
 
 
 @pytest.fixture
 def traffic(fleet: Fleet, llm: LlmServer) -> Iterator[Traffic]:
-    """Hits on two products for which all is well: each has had each hot question, and answers it with OLD."""
-    wait_until_well(fleet)
-    first, second = fleet.products
-    say(llm, OLD)
-    for question in HOT:
-        assert ask(first, question, cache_control="no-cache").text == OLD
-        assert [ask(product, question).text for product in (first, second)] == [OLD, OLD]
-    llm.reset()
-    say(llm, NEW)
-    with Traffic(fleet.products, HOT) as running:
-        assert_old_hits(running.next(len(HOT)))
+    with hot_traffic(fleet, llm) as running:
         yield running
-
-
-def say(llm: LlmServer, text: str) -> None:
-    """Let the model reply so to everything, and approve of it."""
-    llm.always("generate", Say(draft(text)))
-    llm.always("validate", Say(APPROVED))
-
-
-def assert_old_hits(noted: Iterable[Noted]) -> None:
-    for one in noted:
-        assert one.reply is not None
-        assert (one.reply.status, one.reply.outcome, one.reply.text) == (200, "hit", OLD)
-        assert one.took_s < HANGS_S
-
-
-def states(fleet: Fleet) -> list[tuple[str, str]]:
-    """Return what each product says of itself, and its breaker's state."""
-    told = [health(product) for product in fleet.products]
-    return [(one["status"], one["cache"]["breaker"]) for one in told]
 
 
 def assert_memory_serves(fleet: Fleet) -> None:
     for status, breaker in states(fleet):
         assert status == "degraded"
         assert breaker in {"open", "half-open"}  # half-open while one request tries
-
-
-def wait_until_well(fleet: Fleet) -> None:
-    wait_until(lambda: states(fleet) == [("ok", "closed")] * 2, BACK_WITHIN_S)
 
 
 @contextmanager
@@ -108,15 +69,6 @@ def killed(redis: RedisServer) -> Iterator[None]:
         yield
     finally:
         redis.start()
-
-
-def texts_in_turn(noted: Iterable[Noted], product: Product, question: str) -> list[str]:
-    """Return one product's answers to a question without repetitions, as they changed."""
-    changes: list[str] = []
-    for one in noted:
-        if (one.product, one.question) == (product, question) and one.reply is not None:
-            changes += [one.reply.text] if changes[-1:] != [one.reply.text] else []
-    return changes
 
 
 def test_hot_answers_stay_hits_while_redis_is_gone_and_when_it_is_back_empty(
@@ -172,13 +124,7 @@ def test_a_flush_while_redis_is_gone_holds_at_once_and_when_redis_is_back_with_i
         redis.restart_from_rdb()
     wait_until_well(fleet)
     traffic.next(50)
-    noted = traffic.noted
-    assert {one.reply.status if one.reply else None for one in noted} == {200}
-    assert max(one.took_s for one in noted) < HANGS_S
-    for product in fleet.products:
-        for question in HOT:
-            assert texts_in_turn(noted, product, question) == [OLD, NEW]
-
+    assert_flushed_once(traffic.noted, fleet.products)
     flushed_at = re.search(r"clock (\d+)", told)
     assert flushed_at
     with redis.client() as client:

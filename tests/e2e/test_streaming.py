@@ -35,12 +35,12 @@ def llm() -> Iterator[LlmServer]:
 
 @pytest.fixture(scope="module")
 def shared_product(
-    tmp_path_factory: pytest.TempPathFactory, lay_embedded: LayGround, redis_executable: str, llm: LlmServer
+    tmp_path_factory: pytest.TempPathFactory, lay_full: LayGround, redis_executable: str, llm: LlmServer
 ) -> Iterator[Product]:
     redis = RedisServer(redis_executable, tmp_path_factory.mktemp("streaming"))
     redis.start()
     own = {"WEB_THREADS": str(WEB_THREADS)}
-    with running_fleet(lay_embedded(), llm=llm, redis=redis, own=[own]) as fleet:
+    with running_fleet(lay_full(), llm=llm, redis={"REDIS_URL": redis.url}, own=[own]) as fleet:
         yield fleet.products[0]
     redis.stop()
 
