@@ -2,6 +2,7 @@
 
 import difflib
 import os
+import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -15,6 +16,7 @@ from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from tria_site.postgresql.pool import POOL
+from tria_site.redis_cache import redis_cache, sentinel_cache
 
 # Before NumPy is loaded. Its OpenBLAS has threads of its own, and breaks where hundreds of ours multiply.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -41,6 +43,9 @@ class Environment(BaseSettings):
     REDIS_PORT: int = Field(default=6379, ge=1, le=65535)
     REDIS_PASSWORD: str | None = None
     REDIS_DB: int = Field(default=0, ge=0)
+    REDIS_SENTINELS: Annotated[list[tuple[str, int]], NoDecode] | None = None
+    REDIS_SENTINEL_MASTER: str = Field(default="mymaster", pattern=r"^[A-Za-z0-9._-]+$")
+    REDIS_SENTINEL_PASSWORD: str | None = None
     CHROMA_URL: str | None = Field(default=None, pattern=r"^https?://")
     LLM_PROVIDER: Literal["auto", "openai", "extractive"] = "auto"
     OPENAI_API_KEY: str | None = None
@@ -75,6 +80,17 @@ class Environment(BaseSettings):
             [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
         )
 
+    @field_validator("REDIS_SENTINELS", mode="before")
+    @classmethod
+    def split_addresses(cls, value: object) -> object:
+        parts = cls.split_commas(value)
+        if not isinstance(parts, list):
+            return value
+        addresses = [re.fullmatch(r"([^\s@/]+):([0-9]{1,5})", str(part)) for part in parts]
+        if not parts or not all(addresses):
+            raise ValueError("give host:port for each Sentinel, comma-separated")
+        return [(address[1], int(address[2])) for address in addresses if address]
+
 
 def read_environment() -> Environment:
     """Return the checked environment; raise ImproperlyConfigured naming every variable that is wrong."""
@@ -94,9 +110,12 @@ def read_environment() -> Environment:
             complaints.append(f"{name}: {item['msg']}{shown}")
         raise ImproperlyConfigured("; ".join(complaints)) from None
     complaints += unsafe_in_production(found) if found.TRIA_ENV == "production" else []
-    if found.REDIS_URL and found.REDIS_HOST:
-        complaints.append("REDIS_URL and REDIS_HOST are both set: set one of them")
-    if found.WEB_WORKERS > 1 and not (found.REDIS_URL or found.REDIS_HOST):
+    ways = [name for name in ("REDIS_URL", "REDIS_HOST", "REDIS_SENTINELS") if getattr(found, name)]
+    if len(ways) > 1:
+        complaints.append(f"{' and '.join(ways)} are set together: set one of them")
+    if found.REDIS_SENTINEL_PASSWORD and not found.REDIS_SENTINELS:
+        complaints.append("REDIS_SENTINEL_PASSWORD is set without REDIS_SENTINELS: set both or neither")
+    if found.WEB_WORKERS > 1 and not ways:
         complaints.append(
             "WEB_WORKERS is more than 1 without Redis: set REDIS_URL, or leave WEB_WORKERS at 1"
         )
@@ -260,10 +279,13 @@ else:
     DATABASES["default"].setdefault("OPTIONS", {}).update(pool=POOL, connect_timeout=2)
 
 REDIS_URL = ENV.REDIS_URL
+"""None: no Redis. With Sentinels, its host is the name under which they know the master."""
+REDIS_SENTINELS = ENV.REDIS_SENTINELS
+secret = f":{quote(ENV.REDIS_PASSWORD, safe='')}@" if ENV.REDIS_PASSWORD else ""
 if ENV.REDIS_HOST:
-    secret = f":{quote(ENV.REDIS_PASSWORD, safe='')}@" if ENV.REDIS_PASSWORD else ""
     REDIS_URL = f"redis://{secret}{ENV.REDIS_HOST}:{ENV.REDIS_PORT}/{ENV.REDIS_DB}"
-REDIS_TIMEOUT_S = 0.15
+if REDIS_SENTINELS:
+    REDIS_URL = f"redis://{secret}{ENV.REDIS_SENTINEL_MASTER}/{ENV.REDIS_DB}"
 CACHES: dict[str, dict[str, object]] = {
     # For throttles and sessions. LOCATION: the alias whose connections it uses; empty: this process's memory.
     "default": {
@@ -273,25 +295,15 @@ CACHES: dict[str, dict[str, object]] = {
     },
 }
 SESSION_ENGINE = "django.contrib.sessions.backends.cached_db"
-if REDIS_URL:
-    CACHES["tria"] = {
-        "BACKEND": "django_redis.cache.RedisCache",
-        "LOCATION": REDIS_URL,
-        "OPTIONS": {
-            "SERIALIZER": "django_redis.serializers.json.JSONSerializer",
-            "SOCKET_CONNECT_TIMEOUT": 0.1,
-            "SOCKET_TIMEOUT": REDIS_TIMEOUT_S,
-            "CONNECTION_POOL_CLASS": "redis.connection.BlockingConnectionPool",
-            # Nothing but AUTH is said when a connection is made: each question costs a time-out.
-            "CONNECTION_POOL_KWARGS": {
-                "max_connections": 50,
-                "timeout": 0.05,
-                "retry": None,
-                "protocol": 2,
-                "driver_info": None,
-            },
-        },
-    }
+if REDIS_URL and REDIS_SENTINELS:
+    CACHES["tria"] = sentinel_cache(
+        REDIS_URL,
+        REDIS_SENTINELS,
+        master=ENV.REDIS_SENTINEL_MASTER,
+        password=ENV.REDIS_SENTINEL_PASSWORD,
+    )
+elif REDIS_URL:
+    CACHES["tria"] = redis_cache(REDIS_URL)
 
 REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],

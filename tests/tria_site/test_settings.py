@@ -45,6 +45,9 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
         ("LOG_LEVEL", "verbose", "'DEBUG', 'INFO', 'WARNING' or 'ERROR'"),
         ("CHROMA_URL", "chroma:8000", "https?"),
         ("OPENAI_TIMEOUT_S", "-1", "greater than 0"),
+        ("REDIS_SENTINELS", "one:26379,two", "host:port for each Sentinel"),
+        ("REDIS_SENTINELS", "redis://one:26379", "host:port for each Sentinel"),
+        ("REDIS_SENTINEL_MASTER", "my master", "[A-Za-z0-9._-]"),
     ],
 )
 def test_a_wrong_value_stops_the_start_with_its_name_and_what_is_allowed(
@@ -96,6 +99,25 @@ def test_more_than_one_worker_needs_redis(environment: pytest.MonkeyPatch) -> No
         read_environment()
     environment.setenv("REDIS_HOST", "localhost")
     assert read_environment().WEB_WORKERS == 2
+
+
+def test_sentinels_are_addresses_and_stand_for_redis(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("REDIS_SENTINELS", "one:26379, 10.0.0.2:26380")
+    environment.setenv("WEB_WORKERS", "2")
+    assert read_environment().REDIS_SENTINELS == [("one", 26379), ("10.0.0.2", 26380)]
+
+
+def test_only_one_way_to_redis_is_taken(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("REDIS_SENTINELS", "one:26379")
+    environment.setenv("REDIS_URL", "redis://localhost/0")
+    with pytest.raises(ImproperlyConfigured, match="REDIS_URL and REDIS_SENTINELS are set together"):
+        read_environment()
+
+
+def test_a_password_for_sentinels_needs_sentinels(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("REDIS_SENTINEL_PASSWORD", "secret")
+    with pytest.raises(ImproperlyConfigured, match="REDIS_SENTINEL_PASSWORD is set without REDIS_SENTINELS"):
+        read_environment()
 
 
 @pytest.mark.parametrize("name", ["LLM_PROVIDER", "EMBEDDER"])

@@ -126,7 +126,10 @@ class Command(BaseCommand):
         return f"PostgreSQL, {connection.settings_dict['NAME']}"
 
     def _redis(self) -> str:
-        return str(settings.REDIS_URL).rpartition("@")[2].removeprefix("redis://")
+        address = str(settings.REDIS_URL).rpartition("@")[2].removeprefix("redis://")
+        if not settings.REDIS_SENTINELS:
+            return address
+        return f"{address}, by the Sentinels at {', '.join(f'{h}:{p}' for h, p in settings.REDIS_SENTINELS)}"
 
     def _provider(self) -> str:
         if settings.LLM_PROVIDER == "openai":
