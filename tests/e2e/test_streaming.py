@@ -4,7 +4,7 @@ import json
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
 from typing import Any
@@ -113,7 +113,14 @@ def n_threads(product: Product, name: str = "") -> int:
         if _group(folder) == product.process.pid
         for task in (folder / "task").iterdir()
     ]
-    return len(tasks) if not name else sum((task / "comm").read_text().strip() == name for task in tasks)
+    return len(tasks) if not name else sum(_name(task) == name for task in tasks)
+
+
+def _name(task: Path) -> str:
+    """Return a thread's name; nothing if it has just ended."""
+    with suppress(OSError):
+        return (task / "comm").read_text().strip()
+    return ""
 
 
 def _group(folder: Path) -> int | None:
