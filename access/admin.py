@@ -104,8 +104,8 @@ class ApiKeyAdmin(ModelAdmin):
         return False
 
     def save_model(self, request: HttpRequest, obj: ApiKey, form: Any, change: bool) -> None:
-        if change:
-            super().save_model(request, obj, form, change)
+        if change:  # nothing but what was changed here: it may have been revoked meanwhile
+            obj.save(update_fields=form.changed_data)
         else:
             obj.created_by = request.user.get_username()
             request._tria_issued = issue(obj)  # type: ignore[attr-defined]  # for response_add, and no longer
@@ -131,6 +131,7 @@ class ApiKeyAdmin(ModelAdmin):
     def revoke_chosen(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
         for key in queryset:
             key.revoke()
+            self.log_change(request, key, "Revoked.")
         transaction.on_commit(learn_from_database)
         told = "Revoked from the next question on: {}. Sessions that they started are over, too."
         messages.success(request, format_html(told, ", ".join(key.name for key in queryset)))

@@ -7,7 +7,7 @@ from django.conf import settings
 from rest_framework.request import Request
 
 from access.address import client_address
-from access.authentication import caller_for, require_right, who_asks
+from access.authentication import caller_for, require_right
 from access.caller import Caller
 from access.errors import Refused
 from access.identity import is_signed
@@ -35,9 +35,13 @@ class Admission:
         self._address = client_address(request)
         self._origin = foreign_origin(request)
         self._wish = wish
+        # The body may have been long in coming: who he is counts as of now.
         self._known: Knowledge = known()
-        self.caller = who_asks(request)
+        self.caller = caller_for(self._header, address=self._address)
+        require_right(self.caller, "ask")
         self.collection, self.customer_id, self.directives = self._checked(self.caller)
+        # From now on it is about what was admitted, whatever would be meant by the same words later.
+        self._wish = replace(wish, collection=self.collection)
         self._allowance = CallAllowance(self.caller)
 
     def confirm(self, *, reread: bool = False) -> None:

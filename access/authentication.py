@@ -80,24 +80,23 @@ def caller_for(header: str, *, address: str) -> Caller:
     text = text.strip()
     if scheme.lower() != "bearer" or not text:
         raise NotAuthenticated("The header must read Authorization: Bearer tria_…", "key-malformed")
-    caller = _of_session(text) if text.startswith(sessions.PREFIX) else _of_key(text, address)
+    caller = _of_session(text, address) if text.startswith(sessions.PREFIX) else _of_key(text, address)
     if caller.expires_at is not None and caller.expires_at <= time.time():
         raise NotAuthenticated("This API key has expired", "key-expired")
     return caller
 
 
 def _of_key(text: str, address: str) -> Caller:
-    caller = _known(digest_of(text)) if SHAPE.fullmatch(text) else None
+    caller = _known(digest_of(text), address) if SHAPE.fullmatch(text) else None
     if caller is None:
-        check_wrong_key(address)
         raise NotAuthenticated("This API key is not known, or was revoked", "key-unknown")
     return caller
 
 
-def _of_session(token: str) -> Caller:
+def _of_session(token: str, address: str) -> Caller:
     """The key that started the session must still be in force, and may ask what the session is for."""
     session = sessions.read_token(token)
-    key = _started_by(session.key_id) if session else None
+    key = _started_by(session.key_id, address) if session else None
     if session is None or key is None or not (key.may("ask") and key.may_ask_of(session.collection)):
         raise NotAuthenticated("This session is over: start a new one", "session-over")
     return replace(
@@ -109,18 +108,20 @@ def _of_session(token: str) -> Caller:
     )
 
 
-def _started_by(key_id: str) -> Caller | None:
+def _started_by(key_id: str, address: str) -> Caller | None:
     if key_id == PAGE_ID:
         return page_caller()
     if not key_id:
         return None if settings.REQUIRE_API_KEY else ANYONE
-    return _known(key_id)
+    return _known(key_id, address)
 
 
-def _known(name: str) -> Caller | None:
-    """Return the key by its digest or id. One that is not known here may have been made just now."""
+def _known(name: str, address: str) -> Caller | None:
+    """Return the key by its digest or id. One that is not known here may have been made just now: that is
+    looked for, at the price of a round trip, until the address has tried too many."""
     callers = known_callers()
     if callers is None or name not in callers:
+        check_wrong_key(address)
         learn()
         callers = known_callers()
     if callers is None:

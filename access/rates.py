@@ -16,8 +16,9 @@ from django.core.cache import BaseCache
 
 MOST_NAMES = 100_000
 SHARED_FROM = 20
-"""A name is shared once this process alone has counted a 20th of its limit. So few cannot exceed it together
-with fewer than 20 processes, and one who looks in once costs nothing."""
+LEAST_SHARED = 5
+"""A name is shared once this process alone has counted a 20th of its limit, and five. Fewer cannot exceed it
+together with fewer than 20 processes by much, and one who looks in once costs nothing."""
 
 
 @dataclass(slots=True)
@@ -34,9 +35,9 @@ class Count:
 
 
 class Rates:
-    """Counts by name. Thread-safe."""
+    """Counts by name. Thread-safe. Without a cache they are this process's alone."""
 
-    def __init__(self, cache: BaseCache, *, now: Callable[[], float] = time.time) -> None:
+    def __init__(self, cache: BaseCache | None, *, now: Callable[[], float] = time.time) -> None:
         self._cache = cache
         self._now = now
         self._counts: dict[str, Count] = {}
@@ -60,7 +61,8 @@ class Rates:
     def add(self, name: str, more: int, *, limit: int, window_s: float) -> None:
         """Count so many more (or fewer), whatever the limit."""
         with self._lock:
-            self._count(name, limit, window_s).own += more
+            count = self._count(name, limit, window_s)
+            count.own = max(0, count.own + more)  # what is given back may have been taken in the last window
 
     def share(self) -> None:
         """Bring what was counted to the shared cache, and learn what others counted. One or two round trips
@@ -70,24 +72,32 @@ class Rates:
             for name in over:
                 del self._counts[name]
             near = {
-                name: (count.number, count.own - count.sent, ceil(2 * count.window_s))
+                name: (
+                    count.number,
+                    count.own,
+                    count.own - count.sent,
+                    count.others,
+                    ceil(2 * count.window_s),
+                )
                 for name, count in self._counts.items()
-                if self._age(count) == 0 and count.own * SHARED_FROM >= count.limit and count.own
+                if self._age(count) == 0 and self._is_near(count)
             }
-        for name, (number, unsent, keep_s) in near.items():
-            total = self._total(f"rate:{name}:{number}", unsent, keep_s)
+        if self._cache is None:
+            return
+        for name, (number, own, unsent, others, keep_s) in near.items():
+            key = f"rate:{name}:{number}"
+            total = _added(self._cache, key, unsent, keep_s)
+            if total < own + others:  # the shared count was lost meanwhile: what is known of it is put back
+                total = _added(self._cache, key, own + others - total, keep_s)
             with self._lock:
                 count = self._counts.get(name)
                 if count and count.number == number:
                     count.sent += unsent
                     count.others = max(0, total - count.sent)
 
-    def _total(self, key: str, more: int, keep_s: float) -> int:
-        self._cache.add(key, 0, timeout=keep_s)
-        try:
-            return self._cache.incr(key, more)
-        except ValueError:  # it went between the two
-            return more
+    @staticmethod
+    def _is_near(count: Count) -> bool:
+        return count.own >= min(count.limit, max(LEAST_SHARED, count.limit / SHARED_FROM))
 
     def _count(self, name: str, limit: int, window_s: float) -> Count:
         number = int(self._now() / window_s)
@@ -105,3 +115,14 @@ class Rates:
 
     def _age(self, count: Count) -> int:
         return int(self._now() / count.window_s) - count.number
+
+
+def _added(cache: BaseCache, key: str, more: int, keep_s: float) -> int:
+    """Add to a shared count, making it where it is not there; return what it is then."""
+    for _ in range(2):
+        try:
+            return cache.incr(key, more)
+        except ValueError:
+            if cache.add(key, more, timeout=keep_s):
+                break
+    return more

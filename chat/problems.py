@@ -19,6 +19,9 @@ logger = logging.getLogger(__name__)
 
 CONTENT_TYPE = "application/problem+json"
 
+MOST_ERRORS = 20
+"""As many fields are named as wrong at once."""
+
 INTERNAL = {"type": "urn:tria:problem:internal", "title": "Something went wrong on our side", "status": 500}
 """The problem for what was not foreseen. It tells nothing of the cause."""
 
@@ -106,7 +109,8 @@ def problem_response(error: Exception, context: dict[str, Any]) -> Response | No
                 fields = [{"field": "collection", "detail": title}] if status == 404 else None
                 return problem(status, name, title, field_errors=fields, retry_after_s=wait_s)
     if isinstance(error, ValidationError | exceptions.ValidationError | BadDirective):
-        return problem(400, "invalid-input", "The request is not valid", field_errors=field_errors(error))
+        wrong = field_errors(error)[:MOST_ERRORS]
+        return problem(400, "invalid-input", "The request is not valid", field_errors=wrong)
     if isinstance(error, exceptions.ParseError | RecursionError):
         return problem(400, "invalid-json", "The body is not valid JSON")
     if isinstance(error, RequestDataTooBig):

@@ -23,6 +23,8 @@ from access.sessions import Session, token_of
 from cachemgmt.api import Directives
 from chat.serializers import Body, CustomerId, Signature, Slug, read_json
 
+NEVER_KEPT = {"Cache-Control": "no-store"}
+
 
 class SessionBody(Body):
     """What a session is for, and how long it lasts."""
@@ -50,7 +52,7 @@ class SessionView(APIView):
             customer_id=admission.customer_id,
             expires_at=int(time.time()) + min(body.ttl_s or settings.SESSION_TTL_S, settings.SESSION_TTL_S),
         )
-        return Response(told(session), status=status.HTTP_201_CREATED)
+        return Response(told(session), status=status.HTTP_201_CREATED, headers=NEVER_KEPT)
 
 
 @csrf_exempt  # it carries no cookie, and what it gives is no visitor's own
@@ -61,7 +63,7 @@ def page_session(request: HttpRequest) -> JsonResponse:
         return JsonResponse({"title": "There is nothing here", "status": 404}, status=404)
     expires_at = int(time.time()) + settings.SESSION_TTL_S
     session = Session(key_id=PAGE_ID, collection=settings.DEFAULT_COLLECTION, expires_at=expires_at)
-    return JsonResponse(told(session), status=201, headers={"Cache-Control": "no-store"})
+    return JsonResponse(told(session), status=201, headers=NEVER_KEPT)
 
 
 class SessionAnswer(TypedDict):

@@ -119,6 +119,8 @@ def read_environment() -> Environment:
         complaints.append(
             "WEB_WORKERS is more than 1 without Redis: set REDIS_URL, or leave WEB_WORKERS at 1"
         )
+    if found.REQUIRE_API_KEY and not found.SECRET_KEY:
+        complaints.append("SECRET_KEY is missing: with REQUIRE_API_KEY=1 it signs sessions")
     if found.LLM_PROVIDER == "openai" and not found.OPENAI_API_KEY:
         complaints.append("OPENAI_API_KEY is missing: LLM_PROVIDER=openai needs it")
     if found.EMBEDDER == "openai" and not found.OPENAI_API_KEY:
@@ -391,7 +393,9 @@ LOGGING = {
             name: {"level": "WARNING"}
             for name in ("httpx", "httpx2", "httpcore", "openai", "chromadb", "urllib3")
         },
-        # At WARNING it tells of every single connection that a database refuses while it is out.
+        # At WARNING it tells of every single connection that a database refuses while it is out…
         "psycopg.pool": {"level": "ERROR"},
+        # … and this of everybody who asks without leave.
+        "django.request": {"level": "ERROR"},
     },
 }

@@ -39,7 +39,7 @@ class CollectionAdmin(ReadOnlyAdmin):
 
     def save_model(self, request: HttpRequest, obj: Collection, form: Any, change: bool) -> None:
         with transaction.atomic():
-            super().save_model(request, obj, form, change)
+            obj.save(update_fields=["allowed_origins"])  # it may be published anew meanwhile
             advance_clock()
 
     @display(description="Documents", ordering="n")

@@ -1,7 +1,7 @@
 /* Asking the service: one question out, one answer or one problem back. */
 
 import { eventsOf, isStream } from "./events.js";
-import { authorization } from "./session.js";
+import { authorization, forgetSession } from "./session.js";
 
 const TIMEOUT_MS = 120_000;
 
@@ -24,16 +24,11 @@ export async function ask(service, message, history, signal, onStage) {
   let reply;
   try {
     const either = AbortSignal.any([signal, timeout]);
-    const response = await fetch(service.endpoint, {
-      method: "POST",
-      headers: {
-        "Content-Type": "application/json",
-        Accept: "text/event-stream, application/json;q=0.9",
-        ...(await authorization(service.session, either)),
-      },
-      body: JSON.stringify(body),
-      signal: either,
-    });
+    let response = await send(service, body, either);
+    if (response.status === 401 && service.session) {
+      forgetSession();
+      response = await send(service, body, either);
+    }
     reply = isStream(response) ? await lastOf(response, onStage) : await wholeOf(response);
   } catch (error) {
     if (signal.aborted) throw error;
@@ -48,6 +43,19 @@ export async function ask(service, message, history, signal, onStage) {
   if (!isAnswer) throw problemOf(status, found);
   if (typeof found?.answer !== "string") throw new Problem("The service sent something that is not an answer");
   return found;
+}
+
+async function send(service, body, signal) {
+  return fetch(service.endpoint, {
+    method: "POST",
+    headers: {
+      "Content-Type": "application/json",
+      Accept: "text/event-stream, application/json;q=0.9",
+      ...(await authorization(service.session, signal)),
+    },
+    body: JSON.stringify(body),
+    signal,
+  });
 }
 
 async function wholeOf(response) {

@@ -4,6 +4,12 @@ const RENEW_BEFORE_S = 30;
 let token = null;
 let expiresAtS = 0;
 
+/** Have the next question start a new session: this one is over, whatever the clock of this machine says. */
+export function forgetSession() {
+  token = null;
+  expiresAtS = 0;
+}
+
 /** Return the headers that let this page ask; none where it needs no session (`url` is missing). */
 export async function authorization(url, signal) {
   if (!url) return {};

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from django.core.cache import caches
 from django.test import RequestFactory
+from redis import Redis
 
 from access.address import client_address
 from access.caller import Caller
@@ -13,6 +14,7 @@ from access.rates import Rates
 from cachemgmt.flushing import EVERYTHING, flush
 from cachemgmt.removal import remove_dead
 from tests.access.conftest import MakeKey, ask, post, problem
+from tests.chat.test_hit_path import commands_run
 from tests.fakes.clock import FakeClock
 from tests.fakes.llm_server import LlmServer
 
@@ -71,15 +73,43 @@ def test_names_do_not_count_for_each_other(clock: FakeClock) -> None:
 def test_processes_count_together(clock: FakeClock) -> None:
     caches["default"].clear()
     one, two = rates_of_a_process(clock), rates_of_a_process(clock)
-    for _ in range(6):
-        one.take("k", limit=10, window_s=MINUTE_S)
-    two.take("k", limit=10, window_s=MINUTE_S)
+    for _ in range(20):
+        one.take("k", limit=40, window_s=MINUTE_S)
+    for _ in range(10):
+        two.take("k", limit=40, window_s=MINUTE_S)
     for rates in (one, two, one):
         rates.share()
-    assert take_all(one, 10) == 3
+    assert take_all(one, 40) == 10
     one.share()
     two.share()
-    assert take_all(two, 10) == 0
+    assert take_all(two, 40) == 0
+
+
+def test_a_shared_count_that_is_lost_is_made_good(clock: FakeClock) -> None:
+    caches["default"].clear()
+    one, two = rates_of_a_process(clock), rates_of_a_process(clock)
+    for rates in (one, two):
+        for _ in range(40):
+            rates.take("k", limit=100, window_s=MINUTE_S)
+    for rates in (one, two, one):
+        rates.share()
+    caches["default"].clear()
+    for rates in (one, two, one, two):
+        rates.share()
+    assert take_all(one, 100) == 20
+    one.share()
+    two.share()
+    assert take_all(two, 100) == 0
+
+
+def test_what_is_given_back_in_the_next_window_opens_no_more_than_the_limit(clock: FakeClock) -> None:
+    rates = rates_of_a_process(clock)
+    take_all(rates, 10)
+    clock.advance(MINUTE_S)
+    for _ in range(10):
+        rates.add("k", -1, limit=10, window_s=MINUTE_S)
+    clock.advance(2 * MINUTE_S)
+    assert take_all(rates, 10) == 10
 
 
 def test_what_was_shared_twice_counts_once(clock: FakeClock) -> None:
@@ -97,7 +127,7 @@ def test_who_is_far_from_the_limit_costs_no_round_trip(
 ) -> None:
     rates = rates_of_a_process(clock)
     rates.take("k", limit=100, window_s=MINUTE_S)
-    monkeypatch.setattr(rates, "_total", lambda *_: pytest.fail("the cache was asked"))
+    monkeypatch.setattr(rates, "_cache", object())  # which can do nothing
     rates.share()
 
 
@@ -126,6 +156,26 @@ def test_an_address_asks_no_more_than_it_may_by_sessions(make_key: MakeKey, sett
     tokens = [post("/api/sessions", key, {}).json()["token"] for _ in range(2)]
     assert [ask(token).status_code for token in tokens * 2] == [200, 200, 429, 429]
     assert ask(key).status_code == 200  # a server asks for all its customers from one address
+
+
+@pytest.mark.usefixtures("shop")
+def test_one_visitor_does_not_use_up_what_is_for_all(make_key: MakeKey, settings: Any) -> None:
+    settings.ASKS_PER_MINUTE_PER_ADDRESS = 2
+    key = make_key("ask", asks_per_minute=10)
+    token = post("/api/sessions", key, {}).json()["token"]
+    assert [ask(token).status_code for _ in range(12)] == [200, 200] + [429] * 10
+    assert ask(key).status_code == 200
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("shop")
+def test_wrong_keys_beyond_the_limit_cost_no_round_trip(over_redis: Redis) -> None:
+    wrong = f"tria_{'0' * 12}_{'A' * 43}"
+    for _ in range(30):
+        ask(wrong)
+    over_redis.config_resetstat()
+    assert ask(wrong).status_code == 429
+    assert not commands_run(over_redis)
 
 
 @pytest.mark.usefixtures("shop")
@@ -179,6 +229,11 @@ def test_no_flush_resets_a_limit(make_key: MakeKey) -> None:
         (2, "6.6.6.6, 1.2.3.4, 10.0.0.1", "1.2.3.4"),
         (2, "1.2.3.4", "10.0.0.9"),
         (1, "", "10.0.0.9"),
+        (1, "1.2.3.4:5678", "1.2.3.4"),
+        (1, "2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        (1, "[2001:db8:1:2::9]:443", "2001:db8:1:2::/64"),
+        (1, "::ffff:1.2.3.4", "1.2.3.4"),
+        (1, "x" * 100, "x" * 64),
     ],
 )
 def test_an_address_is_what_our_proxies_saw(

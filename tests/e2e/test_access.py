@@ -38,6 +38,7 @@ def pair(lay_full: LayGround, redis: RedisServer) -> Iterator[tuple[Product, Pro
         **ground.environment,
         "REDIS_URL": redis.url,
         "REQUIRE_API_KEY": "1",
+        "SECRET_KEY": "of-these-tests-alone-and-long-enough-for-the-check",
         "ASKS_PER_MINUTE_PER_ADDRESS": "0",
     }
     first, second = (

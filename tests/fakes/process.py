@@ -12,7 +12,9 @@ MADE_ONCE = (
     assembly.filler,
     assembly.bulkhead,
     assembly.breaker,
-    limits.rates,
+    limits.key_rates,
+    limits.address_rates,
+    limits.wrong_rates,
     prometheus.registry,
 )
 

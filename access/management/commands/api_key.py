@@ -69,9 +69,8 @@ class Command(BaseCommand):
     def _list(self, _options: dict[str, Any]) -> None:
         for row in ApiKey.objects.all():
             rights = ",".join(right for right in RIGHTS if getattr(row, f"may_{right}"))
-            state = "revoked" if row.revoked_at else "in force"
-            if row.expires_at and row.expires_at <= timezone.now():
-                state = "expired"
+            is_over = row.expires_at is not None and row.expires_at <= timezone.now()
+            state = "revoked" if row.revoked_at else "expired" if is_over else "in force"
             collections = ",".join(row.collections) or "all collections"
             used = f"used {row.last_used_at:%F %T}" if row.last_used_at else "never used"
             self.stdout.write(f"{row.key_id}  {state:<8}  {row.name}  {rights}  {collections}  {used}")
