@@ -7,7 +7,7 @@ from django.conf import settings
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -26,13 +26,18 @@ from chat.serializers import Body, CustomerId, Signature, Slug, read_json
 NEVER_KEPT = {"Cache-Control": "no-store"}
 
 
+def whole_number(value: object) -> object:
+    """Return 900.0 as 900: JSON has one kind of number, and to it both are the same."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 class SessionBody(Body):
     """What a session is for, and how long it lasts."""
 
     collection: Slug | None = None
     customer_id: CustomerId | None = None
     customer_signature: Signature | None = None
-    ttl_s: Annotated[int, Field(ge=60)] | None = None
+    ttl_s: Annotated[int, Field(ge=60), BeforeValidator(whole_number)] | None = None
 
 
 class SessionView(APIView):

@@ -46,7 +46,7 @@ LEANING = ("and how many working days does standard delivery take?",)
 TELLS_OWN = "how are refunds paid?"
 """The reply to it names somebody's e-mail address, though the question is plain."""
 
-QUESTIONS = (*PLAIN * 4, *OWN, *LEANING, TELLS_OWN)
+QUESTIONS = (*PLAIN * 8, *OWN, *LEANING, TELLS_OWN)
 HISTORIES: tuple[tuple[Turn, ...], ...] = (
     (),
     (Turn(role="user", content=DELIVERY),),
@@ -314,7 +314,7 @@ def test_nobody_is_served_what_is_not_his(seed: int, quiet: pytest.MonkeyPatch) 
     desk = Desk(seed, quiet)
     for _ in range(STEPS):
         desk.step()
-    assert desk.reused > STEPS / 20, desk.reused  # it was worth looking
+    assert desk.reused > STEPS / 10, desk.reused  # it was worth looking
     assert desk.refused > STEPS / 10
 
 

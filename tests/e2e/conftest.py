@@ -214,25 +214,18 @@ def lay_full(tmp_path_factory: pytest.TempPathFactory, servers: Servers) -> LayG
     return lay
 
 
-@pytest.fixture(scope="module", params=["embedded", "full"])
-def lay_ground(request: pytest.FixtureRequest) -> LayGround:
-    """Lays grounds of one topology: a module that uses this runs on both."""
-    lay: LayGround = request.getfixturevalue(f"lay_{request.param}")
-    return lay
-
-
 @pytest.fixture(scope="session")
 def product(tmp_path_factory: pytest.TempPathFactory, prepared_dir: Path) -> Iterator[Product]:
     """The product with its sample policies and the extractive provider, shared by the session's tests."""
     data_dir = tmp_path_factory.mktemp("product") / "data"
-    with Product(data_dir=shutil.copytree(prepared_dir, data_dir)) as running:
+    with Product(data_dir=shutil.copytree(prepared_dir, data_dir), arguments=()) as running:
         yield running
 
 
 @pytest.fixture
 def own_product(tmp_path: Path, prepared_dir: Path) -> Iterator[Product]:
     """A product of this test alone, which it may stop and start again."""
-    with Product(data_dir=shutil.copytree(prepared_dir, tmp_path / "data")) as running:
+    with Product(data_dir=shutil.copytree(prepared_dir, tmp_path / "data"), arguments=()) as running:
         yield running
 
 
@@ -247,5 +240,5 @@ def llm_product(lay_full: LayGround, llm_server: LlmServer) -> Iterator[Product]
         "OPENAI_BASE_URL": llm_server.base_url,
         "EMBEDDER": "minilm",
     }
-    with Product(data_dir=ground.data_dir, environment=environment) as running:
+    with Product(data_dir=ground.data_dir, environment=environment, arguments=()) as running:
         yield running

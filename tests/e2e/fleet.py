@@ -1,12 +1,12 @@
 """Several products over one database, one Redis and one language model, and a client that asks at once."""
 
 import json
-import select
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection
+from selectors import EVENT_READ, DefaultSelector
 from typing import Any
 
 from tests.e2e.conftest import Product
@@ -103,12 +103,15 @@ def send_at_once(askings: Iterable[Asking]) -> list[Asking]:
 def wait_for_replies(askings: Sequence[Asking], count: int) -> list[Asking]:
     """Wait until for so many the reply has come; return those. The others go on waiting."""
     answered: list[Asking] = []
+    with DefaultSelector() as waiting:  # select() takes no descriptor above 1023
+        for asking in askings:
+            waiting.register(asking, EVENT_READ, asking)
 
-    def are_enough() -> bool:
-        answered[:] = select.select(askings, [], [], 0)[0]
-        return len(answered) >= count
+        def are_enough() -> bool:
+            answered[:] = [key.data for key, _ in waiting.select(0)]
+            return len(answered) >= count
 
-    wait_until(are_enough, REPLY_WITHIN_S)
+        wait_until(are_enough, REPLY_WITHIN_S)
     return answered
 
 

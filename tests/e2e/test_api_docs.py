@@ -7,17 +7,26 @@ from playwright.sync_api import Page, expect
 
 from tests.e2e.conftest import Product
 
+OPERATIONS = 6
+
 
 @pytest.fixture
 def docs(browser_page: Page, product: Product) -> Page:
     """The page, with all its operations there."""
     browser_page.goto(f"{product.url}/api/docs")
-    expect(browser_page.locator(".opblock")).to_have_count(4)
+    expect(browser_page.locator(".opblock")).to_have_count(OPERATIONS)
     return browser_page
 
 
 def test_operations_are_shown_with_how_to_use_them(docs: Page) -> None:
-    for path in ("/api/chat", "/api/health", "/api/cache/health", "/api/cache/metrics"):
+    for path in (
+        "/api/chat",
+        "/api/sessions",
+        "/metrics",
+        "/api/health",
+        "/api/cache/health",
+        "/api/cache/metrics",
+    ):
         expect(docs.locator(f'.opblock-summary-path[data-path="{path}"]')).to_be_visible()
     docs.get_by_text("Ask a question").click()
     operation = docs.locator(".opblock.is-open")
@@ -57,6 +66,6 @@ def test_page_asks_nobody_but_the_product(browser_page: Page, product: Product) 
     asked: list[str] = []
     browser_page.on("request", lambda request: asked.append(request.url))
     browser_page.goto(f"{product.url}/api/docs")
-    expect(browser_page.locator(".opblock")).to_have_count(4)
+    expect(browser_page.locator(".opblock")).to_have_count(OPERATIONS)
     assert len(asked) > 3
     assert all(url.startswith((product.url + "/", "data:")) for url in asked)
