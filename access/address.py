@@ -1,5 +1,6 @@
 """Where a request comes from."""
 
+from functools import lru_cache
 from ipaddress import ip_address, ip_network
 
 from django.conf import settings
@@ -19,6 +20,7 @@ def client_address(request: HttpRequest) -> str:
     return network_of(told[-settings.TRUSTED_PROXIES]) if len(told) >= settings.TRUSTED_PROXIES else peer
 
 
+@lru_cache(maxsize=4096)  # a hit has no time to read the same address three times
 def network_of(text: str) -> str:
     """Return what counts as one client: an IPv4 address; of IPv6 the first 64 bits, which one client has
     for himself; what is no address as it is, but for a port."""

@@ -10,6 +10,7 @@ import argparse
 import json
 import os
 import re
+import secrets
 import shutil
 import socket
 import statistics
@@ -28,6 +29,7 @@ QUESTION = {"message": "What's your refund policy?"}
 POST = """
 wrk.method = "POST"
 wrk.headers["Content-Type"] = "application/json"
+wrk.headers["Authorization"] = "Bearer KEY"
 wrk.body = '{"message": "What\\'s your refund policy?"}'
 """
 TO_MS = {"us": 0.001, "ms": 1.0, "s": 1000.0}
@@ -72,11 +74,10 @@ def running(command: list[str], *, env: dict[str, str], ready: str | None, port:
         process.wait(timeout=20)
 
 
-def ask(base: str) -> str:
-    """Ask the question once; return what the cache did."""
-    request = urllib.request.Request(
-        f"{base}/api/chat", data=json.dumps(QUESTION).encode(), headers={"Content-Type": "application/json"}
-    )
+def ask(base: str, key: str) -> str:
+    """Ask the question once, with an API key; return what the cache did."""
+    headers = {"Content-Type": "application/json", "Authorization": f"Bearer {key}"}
+    request = urllib.request.Request(f"{base}/api/chat", data=json.dumps(QUESTION).encode(), headers=headers)
     with urllib.request.urlopen(request, timeout=60) as response:
         return str(json.load(response)["cache"]["status"])
 
@@ -100,19 +101,31 @@ def measure(redis_url: str | None, *, seconds: int, rounds: int) -> dict[str, Me
     with tempfile.TemporaryDirectory() as folder:
         env = {**os.environ, "TRIA_DATA_DIR": folder, "PORT": str(port)}
         env.update({"REDIS_URL": redis_url or "", "WARM_ON_START": "0", "LLM_PROVIDER": "extractive"})
+        env.update(
+            {"REQUIRE_API_KEY": "1", "SECRET_KEY": secrets.token_hex(), "ASKS_PER_MINUTE_PER_KEY": "0"}
+        )
         python = [sys.executable, "manage.py"]
         subprocess.run([*python, "migrate", "-v0"], cwd=ROOT, env=env, check=True)
         subprocess.run([*python, "load_sample"], cwd=ROOT, env=env, check=True, stdout=subprocess.DEVNULL)
+        made = subprocess.run(
+            [*python, "api_key", "create", "benchmark"],
+            cwd=ROOT,
+            env=env,
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+        key = made.stdout.strip()
         granian = str(Path(sys.executable).parent / "granian")
         options = ["--interface", "wsgi", "--port", str(port), "--blocking-threads", "512", "--no-ws"]
         command = [granian, *options, "--log-level", "error", "benchmarks.hit_path_site:application"]
         script = Path(folder) / "post.lua"
-        script.write_text(POST)
+        script.write_text(POST.replace("KEY", key))
         targets = ["bare-django", "bare-drf", *(["drf-one-get"] if redis_url else []), "api/chat"]
         found = {target: Measured() for target in targets}
         with running(command, env=env, ready=f"{base}/api/health", port=port):
-            ask(base)
-            assert ask(base) == "hit", "the second time must be a hit"
+            ask(base, key)
+            assert ask(base, key) == "hit", "the second time must be a hit"
             if redis_url:
                 import redis
 
@@ -120,7 +133,7 @@ def measure(redis_url: str | None, *, seconds: int, rounds: int) -> dict[str, Me
             for _ in range(rounds):
                 for target in targets:
                     load(f"{base}/{target}", script, seconds, found[target])
-            assert ask(base) == "hit", "it must still have been a hit at the end"
+            assert ask(base, key) == "hit", "it must still have been a hit at the end"
     return found
 
 

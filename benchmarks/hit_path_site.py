@@ -28,7 +28,15 @@ def bare_django(request: HttpRequest) -> HttpResponse:
     return JsonResponse(BODY)
 
 
-class BareDrf(APIView):
+class Open(APIView):
+    """Nobody asks who comes."""
+
+    authentication_classes = []
+    permission_classes = []
+    throttle_classes = []
+
+
+class BareDrf(Open):
     """Parse the JSON body, return one."""
 
     def post(self, request: Request) -> Response:
@@ -36,7 +44,7 @@ class BareDrf(APIView):
         return Response(BODY)
 
 
-class DrfOneGet(APIView):
+class DrfOneGet(Open):
     """Parse the JSON body, do one Redis GET, return a body."""
 
     def post(self, request: Request) -> Response:
