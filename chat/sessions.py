@@ -46,7 +46,9 @@ class SessionView(APIView):
     right = "ask"
 
     def post(self, request: Request) -> Response:
-        body = SessionBody.model_validate(read_json(request.META.get("CONTENT_TYPE", ""), request.body))
+        body = SessionBody.model_validate(
+            read_json(request.META.get("CONTENT_TYPE", ""), request.body) if request.body else {}
+        )
         if who_asks(request).is_session:
             raise Refused("A session cannot start another: its server does", "not-allowed")
         admission = Admission(request, wish_of(body, Directives()))

@@ -13,8 +13,10 @@ SAMPLE = "sample"
 """The collection that belongs to the sample company alone."""
 
 
-def load_sample() -> Publication:
+def load_sample(*, keeps_edits: bool = False) -> Publication:
     """Make the sample collection what `sample/policies` says, and return what changed.
+
+    `keeps_edits`: one that is there stays as it is, with what was edited in the admin.
 
     Quick when nothing did: neither a model nor Chroma is loaded. Raises ImproperlyConfigured in production,
     where invented policies must not answer customers; IndexUnavailable.
@@ -25,4 +27,6 @@ def load_sample() -> Publication:
     if reading.problems:
         raise ImproperlyConfigured("; ".join(str(problem) for problem in reading.problems))
     collection, _ = Collection.objects.get_or_create(slug=SAMPLE, defaults={"name": "Sample company"})
-    return publish(collection, reading.documents, is_complete=True)
+    is_there = keeps_edits and collection.documents.exists()
+    documents = collection.documents.sources() if is_there else reading.documents
+    return publish(collection, documents, is_complete=True)

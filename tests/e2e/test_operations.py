@@ -2,6 +2,8 @@
 
 import json
 import os
+import signal
+import socket
 import subprocess
 import sys
 import urllib.error
@@ -168,3 +170,31 @@ def test_an_edited_policy_is_answered_from_within_a_second(running: Product, tmp
     policy.write_text(policy.read_text().replace("9 in", "10 in"))
     manage(running, "ingest_policies", str(policy), "--collection", "zurich")
     assert "10 in the morning" in told()
+
+
+def test_workers_end_with_a_server_that_was_killed(own_product: Product) -> None:
+    assert own_product.process
+    os.kill(own_product.process.pid, signal.SIGKILL)
+
+    def is_free() -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", own_product.port)) != 0
+
+    wait_until(is_free, 20)
+    own_product.process.wait(20)
+    own_product.process = None
+    own_product.start()  # on the same port
+
+
+def test_what_was_edited_survives_a_restart_that_prepares(own_product: Product) -> None:
+    edit = (
+        "from chat.knowledge.publishing import publish; from chat.models import Collection;"
+        "from chat.knowledge.documents import SourceDocument;"
+        "publish(Collection.objects.get(), [SourceDocument(key='edited', title='Edited', text='# Edited')])"
+    )
+    own_product.manage("shell", "-c", edit)
+    own_product.manage("load_sample", "--keep-edits")
+    count = "from chat.models import Document; print('left:', Document.objects.filter(key='edited').count())"
+    assert "left: 1" in own_product.manage("shell", "-c", count)
+    own_product.manage("load_sample")
+    assert "left: 0" in own_product.manage("shell", "-c", count)

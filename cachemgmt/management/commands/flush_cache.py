@@ -24,6 +24,7 @@ from cachemgmt.flushing import (
 )
 from cachemgmt.models import FlushRecord
 from cachemgmt.removal import remove_dead
+from cachemgmt.snapshot import snapshot
 
 UNITS_S = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
@@ -63,6 +64,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         targets = targets_of(options)
+        self._warn_of_unknown(options["collection"])
         counted = count_all(targets)
         told = "an unknown number of" if counted is None else str(counted.total)
         what = " and ".join(str(target) for target in targets)
@@ -79,6 +81,13 @@ class Command(BaseCommand):
         self.stdout.write(f"Flushed {what}: {told} entries, clock {records[-1].clock}.")
         remove_dead(rest=0)
         self.stdout.write(removed(records))
+
+    def _warn_of_unknown(self, collection: str | None) -> None:
+        """Say so where there is no such collection. What was in one that is gone is flushed all the same."""
+        known = snapshot().known()
+        if collection and known.is_complete and collection not in known.revisions:
+            there_are = ", ".join(sorted(known.revisions)) or "none at all"
+            self.stderr.write(f"There is no collection {collection!r}. There are: {there_are}.")
 
 
 def targets_of(options: Mapping[str, Any]) -> Sequence[Target]:

@@ -1,5 +1,6 @@
 """`manage.py load_sample`: the sample shop's policies and warming list, for development."""
 
+from argparse import ArgumentParser
 from typing import Any
 
 from django.conf import settings
@@ -13,8 +14,13 @@ from chat.warming import load_sample_list
 class Command(BaseCommand):
     help = "Load the sample policies into the collection 'sample'. Refused in production."
 
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument(
+            "--keep-edits", action="store_true", help="leave a collection that is there as it is"
+        )
+
     def handle(self, *args: Any, **options: Any) -> None:
         if settings.IS_PRODUCTION:
             raise CommandError("TRIA_ENV is production: the sample policies are never loaded there.")
-        self.stdout.write(str(load_sample()))
+        self.stdout.write(str(load_sample(keeps_edits=options["keep_edits"])))
         load_sample_list()

@@ -143,7 +143,7 @@ class Command(BaseCommand):
         if not Collection.objects.filter(slug="sample").exists():
             self._say("Policies", "sample shop, being read and indexed (some seconds, this first time)")
         # In a process of its own: Chroma starts threads, and a server forked from here would hang on them.
-        command = [sys.executable, str(settings.BASE_DIR / "manage.py"), "load_sample"]
+        command = [sys.executable, str(settings.BASE_DIR / "manage.py"), "load_sample", "--keep-edits"]
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
         if done.returncode:
             raise CommandError("The sample policies could not be loaded")
