@@ -20,6 +20,7 @@ BEARER = {
 SECURITY: list[dict[str, list[str]]] = [{"bearer": []}, {}]
 """A key, or none: in development none is needed."""
 
+NEEDS_NO_BODY = frozenset({"startSession"})
 PUBLIC = frozenset({"health"})
 """The operations that never need a key."""
 
@@ -33,7 +34,7 @@ def complete(result: dict[str, Any], **_: object) -> dict[str, Any]:
         for operation in path.values():
             operation["security"] = [] if operation["operationId"] in PUBLIC else SECURITY
             if "requestBody" in operation:
-                operation["requestBody"]["required"] = True
+                operation["requestBody"]["required"] = operation["operationId"] not in NEEDS_NO_BODY
     return result
 
 
