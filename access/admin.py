@@ -11,14 +11,14 @@ from django.template.response import TemplateResponse
 from django.utils import timezone
 from django.utils.html import format_html
 
-from access.caller import RIGHTS
+from access.caller import RIGHTS, Right
 from access.identity import signing_secret
 from access.keys import Issued, issue
 from access.models import ApiKey
 from cachemgmt.admin.unfolded import ModelAdmin, action, display
 from cachemgmt.api import known, learn_from_database
 
-RIGHT_WORDS = {
+RIGHT_WORDS: dict[Right, str] = {
     "ask": "ask",
     "trusted": "name customers",
     "skip_cache": "skip the cache",
@@ -65,10 +65,18 @@ class ApiKeyAdmin(ModelAdmin):
     """A change is in effect at the next question. Keys are revoked, not deleted: one sees whose it was."""
 
     form = ApiKeyForm
-    list_display = ("name", "key_id", "state", "rights", "collection_names", "last_used_at", "created_at")
+    list_display = (
+        "name",
+        "key_id",
+        "state_words",
+        "rights_words",
+        "collection_names",
+        "last_used_at",
+        "created_at",
+    )
     list_filter = ("may_trusted", "may_metrics")
     search_fields = ("name", "key_id")
-    readonly_fields = ("key_id", "state", "created_at", "created_by", "last_used_at", "revoked_at")
+    readonly_fields = ("key_id", "state_words", "created_at", "created_by", "last_used_at", "revoked_at")
     actions = ("revoke_chosen",)
 
     def get_fieldsets(self, request: HttpRequest, obj: ApiKey | None = None) -> Any:
@@ -82,15 +90,12 @@ class ApiKeyAdmin(ModelAdmin):
         ]
 
     @display(description="State", label={"In force": "success", "Revoked": "danger", "Expired": "warning"})
-    def state(self, key: ApiKey) -> str:
-        if key.revoked_at:
-            return "Revoked"
-        return "Expired" if key.expires_at and key.expires_at <= timezone.now() else "In force"
+    def state_words(self, key: ApiKey) -> str:
+        return key.state.capitalize()
 
     @display(description="May")
-    def rights(self, key: ApiKey) -> str:
-        held = [word for right, word in RIGHT_WORDS.items() if getattr(key, f"may_{right}")]
-        return ", ".join(held) or "nothing"
+    def rights_words(self, key: ApiKey) -> str:
+        return ", ".join(RIGHT_WORDS[right] for right in key.rights) or "nothing"
 
     @display(description="Collections")
     def collection_names(self, key: ApiKey) -> str:

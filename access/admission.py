@@ -1,19 +1,19 @@
 """Whether a question may be asked by its caller, now and once more when the clock has been read."""
 
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, cast
 
 from django.conf import settings
 from rest_framework.request import Request
 
 from access.address import client_address
-from access.authentication import caller_for, require_right
+from access.authentication import Identified, caller_for, require_right
 from access.caller import Caller
 from access.errors import Refused
 from access.identity import is_signed
 from access.limits import CallAllowance
 from access.origins import foreign_origin, origins_by_collection
-from cachemgmt.api import Directives, Knowledge, known, learn
+from cachemgmt.api import Directives, known, learn
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,7 +27,11 @@ class Wish:
 
 
 class Admission:
-    """One admitted question: what it may ask, and the caller's share of calls to the language model."""
+    """One admitted question: what it may ask, and the caller's share of calls to the language model.
+
+    What is said of the caller here is as of when he was found. Whatever has changed since, however long the
+    body was in coming, `confirm` minds.
+    """
 
     def __init__(self, request: Request, wish: Wish) -> None:
         """Raises Refused, naming what was sent, where the caller may not ask this."""
@@ -35,10 +39,9 @@ class Admission:
         self._address = client_address(request)
         self._origin = foreign_origin(request)
         self._wish = wish
-        # The body may have been long in coming: who he is counts as of now.
-        self._known: Knowledge = known()
-        self.caller = caller_for(self._header, address=self._address)
-        require_right(self.caller, "ask")
+        found = cast("Identified", request.auth)
+        self._known = found.known
+        self.caller = found.caller
         self.collection, self.customer_id, self.directives = self._checked(self.caller)
         # From now on it is about what was admitted, whatever would be meant by the same words later.
         self._wish = replace(wish, collection=self.collection)

@@ -1,7 +1,7 @@
 """From the Authorization header to the caller, without a query: DRF's authentication and permission."""
 
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from django.conf import settings
@@ -18,17 +18,31 @@ from access.errors import KeysUnreadable, NotAuthenticated, Refused
 from access.keys import SHAPE, digest_of
 from access.limits import check_asks, check_wrong_key
 from access.usage import note_use
-from cachemgmt.api import learn
+from cachemgmt.api import Knowledge, known, learn
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Identified:
+    """A request's caller, and what was known when he was found."""
+
+    caller: Caller
+    known: Knowledge
+
+
+def identified(header: str, *, address: str) -> Identified:
+    """Return who sends this Authorization header, as `caller_for`."""
+    then = known()  # before he is looked for: what is learnt meanwhile is news to him, too
+    return Identified(caller=caller_for(header, address=address), known=then)
 
 
 class BearerAuthentication(BaseAuthentication):
-    """`request.auth` is the `Caller`. There is no user: people log in to the admin, programs have keys."""
+    """`request.auth` is an `Identified`. There is no user: people log in to the admin, programs have keys."""
 
-    def authenticate(self, request: Request) -> tuple[None, Caller]:
-        caller = caller_for(request.META.get("HTTP_AUTHORIZATION", ""), address=client_address(request))
-        if caller.key_id and not caller.is_session:
-            note_use(caller.key_id)
-        return None, caller
+    def authenticate(self, request: Request) -> tuple[None, Identified]:
+        found = identified(request.META.get("HTTP_AUTHORIZATION", ""), address=client_address(request))
+        if found.caller.key_id and not found.caller.is_session:
+            note_use(found.caller.key_id)
+        return None, found
 
     def authenticate_header(self, request: Request) -> str:
         return 'Bearer realm="tria"'
@@ -56,7 +70,7 @@ class AskThrottle(BaseThrottle):
 
 def who_asks(request: Request) -> Caller:
     """Return the caller of a request that was authenticated here."""
-    return cast("Caller", request.auth)
+    return cast("Identified", request.auth).caller
 
 
 def require_right(caller: Caller, right: Any) -> None:
@@ -119,11 +133,12 @@ def _started_by(key_id: str, address: str) -> Caller | None:
 def _known(name: str, address: str) -> Caller | None:
     """Return the key by its digest or id. One that is not known here may have been made just now: that is
     looked for, at the price of a round trip, until the address has tried too many."""
-    callers = known_callers()
-    if callers is None or name not in callers:
-        check_wrong_key(address)
+    if known_callers() is None:
         learn()
-        callers = known_callers()
+    callers = known_callers()
     if callers is None:
         raise KeysUnreadable
-    return callers.get(name)
+    if name not in callers:
+        check_wrong_key(address)
+        learn()
+    return (known_callers() or callers).get(name)

@@ -24,12 +24,13 @@ class KeysUnreadable(exceptions.APIException):
     wait = 5
 
 
-class TooMany(exceptions.Throttled):
+class TooMany(exceptions.APIException):
     """A limit is reached: 429. `wait` in seconds."""
 
+    status_code = 429
+
     def __init__(self, detail: str, code: str, *, wait_s: float) -> None:
-        super().__init__(detail=detail, code=code)
-        self.detail = exceptions.ErrorDetail(detail, code)
+        super().__init__(detail, code)
         self.wait = wait_s
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from django.conf import settings
 
-from access.caller import RIGHTS, Caller
+from access.caller import Caller
 from access.models import ApiKey
 
 PREFIX = "tria_"
@@ -55,7 +55,7 @@ def caller_of(row: ApiKey) -> Caller:
         key_id=row.key_id,
         name=row.name,
         collections=frozenset(row.collections) or None,
-        rights=frozenset(right for right in RIGHTS if getattr(row, f"may_{right}")),
+        rights=frozenset(row.rights),
         asks_per_minute=_limit(row.asks_per_minute, settings.ASKS_PER_MINUTE_PER_KEY),
         calls_per_hour=_limit(row.calls_per_hour, settings.CALLS_PER_HOUR_PER_KEY),
         expires_at=row.expires_at.timestamp() if row.expires_at else None,

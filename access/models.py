@@ -1,18 +1,18 @@
 """API keys, as the database keeps them."""
 
-from typing import Any, ClassVar
+from typing import ClassVar, Literal
 
-from django.db import models, transaction
+from django.db import models
 from django.utils import timezone
 
-from cachemgmt.api import advance_clock
+from access.caller import RIGHTS, Right
+from cachemgmt.api import Decision
 
 
-class ApiKey(models.Model):
+class ApiKey(Decision):
     """Who may ask, and what he may do. What identifies him is kept as a digest alone.
 
-    A change is in effect in every process at its next question: saving raises the clock in the same
-    transaction. `QuerySet.update()` would not.
+    A change is in effect in every process at its next question.
     """
 
     key_id = models.CharField(max_length=12, unique=True, editable=False)
@@ -63,18 +63,17 @@ class ApiKey(models.Model):
     def __str__(self) -> str:
         return f"{self.name} ({self.key_id})"
 
-    def save(self, *args: Any, **kwargs: Any) -> None:
-        """Save, and raise the clock in the same transaction."""
-        with transaction.atomic():
-            super().save(*args, **kwargs)
-            advance_clock()
+    @property
+    def rights(self) -> list[Right]:
+        """What it may do."""
+        return [right for right in RIGHTS if getattr(self, f"may_{right}")]
 
-    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
-        """Delete, and raise the clock in the same transaction."""
-        with transaction.atomic():
-            deleted = super().delete(*args, **kwargs)
-            advance_clock()
-        return deleted
+    @property
+    def state(self) -> Literal["in force", "expired", "revoked"]:
+        """Whether it counts now."""
+        if self.revoked_at:
+            return "revoked"
+        return "expired" if self.expires_at and self.expires_at <= timezone.now() else "in force"
 
     def revoke(self) -> None:
         """Take it out of force, for good. The row stays, so that one can see whose it was."""

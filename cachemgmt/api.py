@@ -17,7 +17,7 @@ from cachemgmt.engine.store import Store
 from cachemgmt.inspecting import EntryPage, Found, Inspector, ServerInfo, Size, inspector
 from cachemgmt.ledger import Bill, count, release_connection, write_counts
 from cachemgmt.metrics import metrics
-from cachemgmt.models import WarmingList
+from cachemgmt.models import Decision, WarmingList
 from cachemgmt.names import register_names
 from cachemgmt.snapshot import (
     Load,
@@ -35,6 +35,7 @@ __all__ = [
     "BookCall",
     "Bulkhead",
     "Cache",
+    "Decision",
     "Directives",
     "Entry",
     "EntryPage",

@@ -42,7 +42,7 @@ def start() -> None:
             give_up_orphans()
     atexit.register(write_counts)
     with contextlib.suppress(SourceUnavailable, DatabaseFailure):
-        learn()
+        catch_up()
     snapshot().watch()
     for every_s, work in (
         (0.0, watch_clock),
@@ -68,10 +68,10 @@ def watch_clock() -> None:
     """Wait for news, or a quarter of a second, and learn it."""
     snapshot().news.wait(WATCH_EVERY_S)
     snapshot().news.clear()
-    learn()
+    catch_up()
 
 
-def learn() -> None:
+def catch_up() -> None:
     """Load what is new, and tell the store the clock: one that restarted empty has forgotten it. Raises
     SourceUnavailable or a failure of the database's."""
     # The store first: what is announced between the two questions is then no other history's.

@@ -34,7 +34,32 @@ class Clock(models.Model):
         return f"clock at {self.number}"
 
 
-class TtlRule(models.Model):
+class Decision(models.Model):
+    """A row that every process knows of at its next question: the clock is raised in the transaction that
+    saves or deletes it. `QuerySet.update()` and `.delete()` would not."""
+
+    class Meta:
+        abstract = True
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Save, and raise the clock in the same transaction."""
+        from cachemgmt.snapshot import advance_clock
+
+        with transaction.atomic():
+            super().save(*args, **kwargs)
+            advance_clock()
+
+    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
+        """Delete, and raise the clock in the same transaction."""
+        from cachemgmt.snapshot import advance_clock
+
+        with transaction.atomic():
+            deleted = super().delete(*args, **kwargs)
+            advance_clock()
+        return deleted
+
+
+class TtlRule(Decision):
     """How long a level's results, or those of one intent in it, stay fresh. Acts on stored ones, too."""
 
     level = models.CharField(max_length=16, choices=LEVELS)
@@ -75,23 +100,6 @@ class TtlRule(models.Model):
 
     def __str__(self) -> str:
         return f"{self.level}{f' / {self.intent}' if self.intent else ''}: {self.ttl_s} s"
-
-    def save(self, *args: Any, **kwargs: Any) -> None:
-        """Save, and raise the clock in the same transaction. `QuerySet.update()` would skip this."""
-        from cachemgmt.snapshot import advance_clock
-
-        with transaction.atomic():
-            super().save(*args, **kwargs)
-            advance_clock()
-
-    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
-        """Delete, and raise the clock in the same transaction."""
-        from cachemgmt.snapshot import advance_clock
-
-        with transaction.atomic():
-            deleted = super().delete(*args, **kwargs)
-            advance_clock()
-        return deleted
 
     def as_rule(self) -> Rule:
         """Return it as the engine's rule."""

@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any
 
 from django.conf import settings
-from django.db import DatabaseError, InterfaceError
+from django.db import Error as DatabaseFailure
 from django.http import HttpResponse
 from django.utils import timezone
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
@@ -54,7 +54,7 @@ class Books(Collector):
         try:
             found += outcome_families(self._outcomes.read(now))
             found += call_families(self._calls.read(now))
-        except (DatabaseError, InterfaceError) as error:
+        except DatabaseFailure as error:
             logger.info("The books cannot be read for Prometheus: %s", type(error).__name__)
             found.clear()
         yield gauge("tria_database_up", "Whether the books could be read for this scrape.", bool(found))

@@ -9,8 +9,8 @@ REUSED = frozenset({"hit", "stale", "collapsed"})
 """The outcomes that saved what the entry cost."""
 
 
-def count_lookup(level: str, found: Lookup, scope: Scope, started: float) -> None:
-    """Count a look-up that began at `started` (by `perf_counter`)."""
+def count_outcome(level: str, found: Lookup | Outcome, scope: Scope, started: float) -> None:
+    """Count what was looked up, reused or made, beginning at `started` (by `perf_counter`)."""
     if scope.is_counted:
         count(
             level=level,
@@ -18,18 +18,5 @@ def count_lookup(level: str, found: Lookup, scope: Scope, started: float) -> Non
             reason=found.reason,
             collection=scope.collection,
             seconds=perf_counter() - started,
-            saved_usd=found.entry.cost_usd if found.entry else None,
-        )
-
-
-def count_fill(level: str, outcome: Outcome, scope: Scope, started: float) -> None:
-    """Count what was reused or made, beginning at `started`."""
-    if scope.is_counted:
-        count(
-            level=level,
-            outcome=outcome.status,
-            reason=outcome.reason,
-            collection=scope.collection,
-            seconds=perf_counter() - started,
-            saved_usd=outcome.entry.cost_usd if outcome.status in REUSED else None,
+            saved_usd=found.entry.cost_usd if found.entry and found.status in REUSED else None,
         )

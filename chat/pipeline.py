@@ -1,7 +1,7 @@
 """A question's way to its answer: look up, classify, retrieve, generate, validate, keep."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from decimal import Decimal
 
 from cachemgmt.api import (
@@ -32,7 +32,7 @@ from chat.intents import intent_named
 from chat.providers.base import Provider
 from chat.report import Reporter
 from chat.response_cache import ChatResponseCache
-from chat.run import Draft, Reading, Run, nobody
+from chat.run import Draft, Missed, Reading, Run, nobody
 from chat.scope import (
     Scope,
     is_kept_for_owner,
@@ -47,15 +47,6 @@ from chat.types import Answer, Asker, Question, Turn
 
 MAX_ATTEMPTS = 3
 """An answer that a flush or a new revision overtakes in its making is made again, up to so often in all."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Missed:
-    """A question that no stored answer served."""
-
-    question: Question
-    run: Run
-    found: Lookup
 
 
 class Pipeline:

@@ -22,7 +22,7 @@ from cachemgmt.api import (
     normalise_message,
     release_connection,
 )
-from chat.counting import count_fill, count_lookup
+from chat.counting import count_outcome
 from chat.level_keys import LevelKeys
 from chat.scope import Scope, is_personal, keep_under, last_turns, owner_tags, tells_personal, users_texts
 from chat.stored_values import (
@@ -68,7 +68,7 @@ class ChatResponseCache:
             barred=scope.barred,
             accept=made_under_published_policies(scope.collection),
         )
-        count_lookup("response", found, scope, started)
+        count_outcome("response", found, scope, started)
         return found
 
     def set_response(
@@ -183,7 +183,7 @@ class ChatResponseCache:
         started = perf_counter()
         keys = self._keys.policy(question, revision, top_n, scope)
         found = self._engine.lookup(keys, scope.visit, barred=scope.barred)
-        count_lookup("policy", found, scope, started)
+        count_outcome("policy", found, scope, started)
         return found
 
     def set_policy_retrieval(
@@ -293,5 +293,5 @@ class ChatResponseCache:
             barred=scope.barred,
             refill=lambda: refill(key_for),
         )
-        count_fill(level, outcome, scope, started)
+        count_outcome(level, outcome, scope, started)
         return outcome

@@ -5,9 +5,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from time import perf_counter
 
-from cachemgmt.api import Bill, Outcome
+from cachemgmt.api import Bill, Lookup, Outcome
 from chat.scope import Scope
-from chat.types import Classification, Intent, Passage, Turn
+from chat.types import Classification, Intent, Passage, Question, Turn
 
 
 def nobody(_stage: str) -> None:
@@ -44,6 +44,15 @@ class Run:
         finally:
             spent_ms = (perf_counter() - started) * 1000
             self.timing_ms[stage] = self.timing_ms.get(stage, 0.0) + spent_ms
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Missed:
+    """A question that no stored answer served."""
+
+    question: Question
+    run: Run
+    found: Lookup
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

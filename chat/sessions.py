@@ -4,7 +4,7 @@ import time
 from typing import Annotated
 
 from django.conf import settings
-from django.http import HttpRequest, JsonResponse
+from django.http import Http404, HttpRequest, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 from pydantic import BeforeValidator, Field
@@ -67,7 +67,7 @@ class SessionView(APIView):
 def page_session(request: HttpRequest) -> JsonResponse:
     """Return a session for our own chat page, to the page itself. 404 where there is no such page."""
     if not settings.CHAT_PAGE or foreign_origin(request) is not None:
-        return JsonResponse({"title": "There is nothing here", "status": 404}, status=404)
+        raise Http404
     expires_at = int(time.time()) + settings.SESSION_TTL_S
     session = Session(key_id=PAGE_ID, collection=settings.DEFAULT_COLLECTION, expires_at=expires_at)
     return JsonResponse(told(session), status=201, headers=NEVER_KEPT)

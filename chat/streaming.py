@@ -20,8 +20,9 @@ from rest_framework.request import Request
 from cachemgmt.api import release_connection
 from chat.cache_headers import cache_headers
 from chat.errors import Overloaded
-from chat.pipeline import Missed, Pipeline
+from chat.pipeline import Pipeline
 from chat.problems import INTERNAL, problem_response
+from chat.run import Missed
 from chat.serializers import rendered
 from chat.types import Answer, Question
 

@@ -20,17 +20,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from deploy.local_servers import (  # noqa: E402
-    PYTHON,
-    CannotStart,
-    Part,
-    Servers,
-    free_port,
-    get,
-    pause,
-    running_servers,
-    told_to_stop,
-)
+from deploy.local_servers import PYTHON, Servers, running_servers  # noqa: E402
+from deploy.parts import CannotStart, Part, free_port, get, pause, told_to_stop  # noqa: E402
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 

@@ -162,11 +162,6 @@ def response_header(name: str, text: str, *statuses: int, kind: type = str) -> O
     return OpenApiParameter(name, kind, OpenApiParameter.HEADER, description=text, response=told)
 
 
-def example(name: str, value: object, **where: Any) -> OpenApiExample:
-    """Return an example of a request's or a response's body."""
-    return OpenApiExample(name, value, **where)
-
-
 def describe(view: str, **methods: Any) -> None:
     """Let drf-spectacular find what is said of a view's methods (what `extend_schema` takes) by its path."""
 
@@ -210,10 +205,10 @@ describe(
             **problems(400, *ON_KEYS, 404, 405, 413, 415, 500, 502, 503, 504),
         },
         "examples": [
-            example("a question", QUESTION, request_only=True),
-            example("a follow-up", FOLLOW_UP, request_only=True),
-            example("a hit", ANSWER, response_only=True, media_type="application/json"),
-            example("a miss", EVENTS, response_only=True, media_type=MEDIA_TYPE),
+            OpenApiExample("a question", QUESTION, request_only=True),
+            OpenApiExample("a follow-up", FOLLOW_UP, request_only=True),
+            OpenApiExample("a hit", ANSWER, response_only=True, media_type="application/json"),
+            OpenApiExample("a miss", EVENTS, response_only=True, media_type=MEDIA_TYPE),
         ],
     },
 )
@@ -232,7 +227,7 @@ describe(
             **problems(400, *ON_KEYS, 405, 413, 415, 500, 503),
         },
         "examples": [
-            example("for a customer", {"collection": "sample", "customer_id": "17"}, request_only=True)
+            OpenApiExample("for a customer", {"collection": "sample", "customer_id": "17"}, request_only=True)
         ],
     },
 )

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from redis import Redis
 
+from access.limits import MOST_WRONG_PER_MINUTE
 from access.models import ApiKey
 from cachemgmt.snapshot import snapshot
 from tests.access.conftest import MakeKey, ask, post, problem
@@ -103,3 +104,12 @@ def test_a_process_that_never_could_read_the_keys_says_so(
     response = ask(key)
     assert problem(response) == (503, "keys-unreadable", None)
     assert response["Retry-After"] == "5"
+
+
+def test_keys_that_cannot_be_read_are_no_wrong_keys(
+    make_key: MakeKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = make_key("ask")
+    snapshot().forget()
+    monkeypatch.setattr("access.authentication.known_callers", lambda: None)
+    assert {ask(key).status_code for _ in range(MOST_WRONG_PER_MINUTE + 2)} == {503}

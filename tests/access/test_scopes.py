@@ -17,7 +17,7 @@ from rest_framework.request import Request
 
 from access import authentication, caller
 from access.admission import Admission, Wish
-from access.authentication import caller_for, require_right
+from access.authentication import identified, require_right, who_asks
 from access.caller import Caller
 from access.identity import signature_of, signing_secret
 from access.keys import PREFIX, digest_of
@@ -256,8 +256,8 @@ class Desk:
         request = HttpRequest()
         request.META = {"HTTP_AUTHORIZATION": ask.credential.header, "REMOTE_ADDR": "10.0.0.1"}
         asker = Request(request)
-        asker.auth = caller_for(ask.credential.header, address="10.0.0.1")
-        require_right(asker.auth, "ask")
+        asker.auth = identified(ask.credential.header, address="10.0.0.1")
+        require_right(who_asks(asker), "ask")
         wish = Wish(
             collection=ask.collection,
             customer_id=ask.customer_id,

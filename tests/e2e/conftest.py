@@ -18,10 +18,12 @@ from typing import Self
 
 import pytest
 
-from deploy.local_servers import CannotStart, Servers, find_programs, running_servers
+from deploy.local_servers import Servers, find_programs, running_servers
+from deploy.parts import CannotStart
 from tests.e2e.grounds import Ground, LayGround, embedded_ground, full_ground
 from tests.fakes.browser import browser, browser_page, complaints, open_page
 from tests.fakes.llm_server import LlmServer
+from tests.fakes.redis_server import RedisServer
 
 __all__ = ["browser", "browser_page", "complaints", "open_page"]
 
@@ -211,6 +213,29 @@ def lay_full(tmp_path_factory: pytest.TempPathFactory, servers: Servers) -> LayG
         folder = tmp_path_factory.mktemp("full")
         return full_ground(servers, folder, number=next(numbers), template="prepared")
 
+    return lay
+
+
+@pytest.fixture(scope="module")
+def llm() -> Iterator[LlmServer]:
+    """A language model's endpoint, of one module's tests."""
+    with LlmServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def redis(redis_executable: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """A Redis of one module's tests, which they may kill and start again."""
+    server = RedisServer(redis_executable, tmp_path_factory.mktemp("redis"), password="e2e")
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module", params=["embedded", "full"])
+def lay_ground(request: pytest.FixtureRequest) -> LayGround:
+    """Lays grounds of one topology: a module that uses this runs on both."""
+    lay: LayGround = request.getfixturevalue(f"lay_{request.param}")
     return lay
 
 

@@ -23,14 +23,6 @@ WITHIN_S = 10.0
 
 
 @pytest.fixture(scope="module")
-def redis(redis_executable: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    server = RedisServer(redis_executable, tmp_path_factory.mktemp("redis"), password="access")
-    server.start()
-    yield server
-    server.stop()
-
-
-@pytest.fixture(scope="module")
 def pair(lay_full: LayGround, redis: RedisServer) -> Iterator[tuple[Product, Product]]:
     """Two servers over PostgreSQL, Redis and Chroma that ask for a key."""
     ground = lay_full()

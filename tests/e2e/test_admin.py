@@ -23,9 +23,9 @@ lead.groups.add(Group.objects.get(name="Support leads"))
 
 
 @pytest.fixture(scope="module")
-def desk(lay_full: LayGround) -> Iterator[Product]:
+def desk(lay_ground: LayGround) -> Iterator[Product]:
     """A product for these tests alone, since they change its rules; with a lead called lena."""
-    ground = lay_full()
+    ground = lay_ground()
     with Product(data_dir=ground.data_dir, environment=dict(ground.environment), arguments=()) as running:
         running.manage("shell", "-c", MAKE_LEAD)
         yield running

@@ -25,21 +25,10 @@ HOT = "What's your refund policy?"
 
 
 @pytest.fixture(scope="module")
-def llm() -> Iterator[LlmServer]:
-    with LlmServer() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def shared_product(
-    tmp_path_factory: pytest.TempPathFactory, lay_full: LayGround, redis_executable: str, llm: LlmServer
-) -> Iterator[Product]:
-    redis = RedisServer(redis_executable, tmp_path_factory.mktemp("redis"), password="bulkhead")
-    redis.start()
+def shared_product(lay_full: LayGround, redis: RedisServer, llm: LlmServer) -> Iterator[Product]:
     own = {"LLM_SLOTS": str(SLOTS), "WEB_THREADS": str(THREADS)}
     with running_fleet(lay_full(), llm=llm, redis={"REDIS_URL": redis.url}, own=[own]) as fleet:
         yield fleet.products[0]
-    redis.stop()
 
 
 @pytest.fixture

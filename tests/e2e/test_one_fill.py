@@ -31,21 +31,10 @@ LATE = "The late answer."
 
 
 @pytest.fixture(scope="module")
-def llm() -> Iterator[LlmServer]:
-    with LlmServer() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def fleet(
-    tmp_path_factory: pytest.TempPathFactory, lay_full: LayGround, redis_executable: str, llm: LlmServer
-) -> Iterator[Fleet]:
-    redis = RedisServer(redis_executable, tmp_path_factory.mktemp("redis"), password="one-fill")
-    redis.start()
+def fleet(lay_full: LayGround, redis: RedisServer, llm: LlmServer) -> Iterator[Fleet]:
     own = {"FILL_TIMEOUT_S": str(FILL_S)}
     with running_fleet(lay_full(), llm=llm, redis={"REDIS_URL": redis.url}, own=[own, own]) as running:
         yield running
-    redis.stop()
 
 
 @pytest.fixture

@@ -23,15 +23,10 @@ COUNTED_WITHIN_S = 10.0
 """A process writes what it counted every 5 s."""
 
 
-on_both = pytest.mark.parametrize("store", ["memory", "redis"], indirect=True)
-"""What differs between the two: how a change reaches the server."""
-
-
-@pytest.fixture
+@pytest.fixture(params=["memory", "redis"])
 def store(request: pytest.FixtureRequest) -> str:
-    """What the server caches in: memory where all is embedded, Redis (unless told otherwise) in the full
-    topology."""
-    return str(getattr(request, "param", "redis"))
+    """What the server caches in: memory where all is embedded, Redis in the full topology."""
+    return str(request.param)
 
 
 @pytest.fixture
@@ -76,7 +71,6 @@ def ask(product: Product, message: str = REFUND) -> dict[str, Any]:
         return body
 
 
-@on_both
 def test_a_flush_by_command_acts_on_the_next_question(running: Product, store: str) -> None:
     assert ask(running)["cache"]["status"] == "miss"
     assert ask(running)["cache"]["level"] == "response"
@@ -96,7 +90,6 @@ def test_a_flush_by_command_acts_on_the_next_question(running: Product, store: s
     assert ask(running)["cache"]["status"] == "miss"
 
 
-@on_both
 def test_the_switch_acts_on_the_next_question(running: Product) -> None:
     ask(running)
     assert manage(running, "cache_switch", "off").stdout.strip() == "The cache is off."
@@ -123,7 +116,6 @@ def test_a_warmed_list_is_a_hit_for_the_first_customer(running: Product) -> None
     assert (again["reused"], again["filled"]) == (20, 0)
 
 
-@on_both
 def test_metrics_and_info_tell_what_happened(running: Product, store: str) -> None:
     ask(running)
     ask(running)
@@ -151,7 +143,6 @@ def test_bad_metric_parameters_are_named(running: Product) -> None:
     assert json.load(caught.value)["errors"][0]["field"] == "hours"
 
 
-@on_both
 def test_an_edited_policy_is_answered_from_within_a_second(running: Product, tmp_path: Path) -> None:
     policy = tmp_path / "opening.md"
     policy.write_text("# Opening\n\n## Opening hours\n\nThe Zurich showroom opens at 9 in the morning.\n")

@@ -27,25 +27,11 @@ CLOCK = "tria:clock"
 
 
 @pytest.fixture(scope="module")
-def llm() -> Iterator[LlmServer]:
-    with LlmServer() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def redis(redis_executable: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    server = RedisServer(redis_executable, tmp_path_factory.mktemp("redis"), password="outages")
-    server.start()
-    yield server
-    server.stop()
-
-
-@pytest.fixture(scope="module")
-def fleet(lay_full: LayGround, llm: LlmServer, redis: RedisServer) -> Iterator[Fleet]:
+def fleet(lay_ground: LayGround, llm: LlmServer, redis: RedisServer) -> Iterator[Fleet]:
     client = redis.client()
     client.flushall()  # the clock of the other ground's database
     client.connection_pool.disconnect()
-    with running_fleet(lay_full(), llm=llm, redis={"REDIS_URL": redis.url}, own=[{}, {}]) as running:
+    with running_fleet(lay_ground(), llm=llm, redis={"REDIS_URL": redis.url}, own=[{}, {}]) as running:
         yield running
 
 

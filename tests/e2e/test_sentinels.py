@@ -25,12 +25,6 @@ LAGGING_MS = 3000
 
 
 @pytest.fixture(scope="module")
-def llm() -> Iterator[LlmServer]:
-    with LlmServer() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
 def group(redis_executable: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SentinelGroup]:
     running = SentinelGroup(redis_executable, tmp_path_factory.mktemp("sentinels"))
     yield running

@@ -28,21 +28,10 @@ Event = tuple[str, dict[str, Any]]
 
 
 @pytest.fixture(scope="module")
-def llm() -> Iterator[LlmServer]:
-    with LlmServer() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def shared_product(
-    tmp_path_factory: pytest.TempPathFactory, lay_full: LayGround, redis_executable: str, llm: LlmServer
-) -> Iterator[Product]:
-    redis = RedisServer(redis_executable, tmp_path_factory.mktemp("streaming"))
-    redis.start()
+def shared_product(lay_full: LayGround, redis: RedisServer, llm: LlmServer) -> Iterator[Product]:
     own = {"WEB_THREADS": str(WEB_THREADS)}
     with running_fleet(lay_full(), llm=llm, redis={"REDIS_URL": redis.url}, own=[own]) as fleet:
         yield fleet.products[0]
-    redis.stop()
 
 
 @pytest.fixture

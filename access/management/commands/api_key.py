@@ -68,12 +68,10 @@ class Command(BaseCommand):
 
     def _list(self, _options: dict[str, Any]) -> None:
         for row in ApiKey.objects.all():
-            rights = ",".join(right for right in RIGHTS if getattr(row, f"may_{right}"))
-            is_over = row.expires_at is not None and row.expires_at <= timezone.now()
-            state = "revoked" if row.revoked_at else "expired" if is_over else "in force"
+            rights = ",".join(row.rights)
             collections = ",".join(row.collections) or "all collections"
             used = f"used {row.last_used_at:%F %T}" if row.last_used_at else "never used"
-            self.stdout.write(f"{row.key_id}  {state:<8}  {row.name}  {rights}  {collections}  {used}")
+            self.stdout.write(f"{row.key_id}  {row.state:<8}  {row.name}  {rights}  {collections}  {used}")
 
     def _revoke(self, options: dict[str, Any]) -> None:
         row = ApiKey.objects.filter(key_id=options["key_id"]).first()
