@@ -67,6 +67,7 @@ __all__ = [
     "filler",
     "fingerprint",
     "inspector",
+    "is_informed",
     "known",
     "learn",
     "learn_from_database",
@@ -88,6 +89,11 @@ __all__ = [
 def known() -> Knowledge:
     """Return what this process knows of rules, flushes and published revisions. No query."""
     return snapshot().known()
+
+
+def is_informed() -> bool:
+    """Return whether the database could be read when this process last asked it for those. No query."""
+    return snapshot().is_readable
 
 
 def register_revisions(load: LoadRevisions) -> None:

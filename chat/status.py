@@ -8,7 +8,7 @@ from django.db import Error as DatabaseFailure
 from django.db import connection
 from typing_extensions import TypedDict
 
-from cachemgmt.api import bulkhead, cache_engine, known
+from cachemgmt.api import bulkhead, cache_engine, is_informed, known
 from chat.models import Collection
 
 PROVIDERS = {
@@ -57,11 +57,15 @@ class Health(TypedDict):
 
 
 def health() -> Health:
-    """Return what is to be told of each part. One query."""
+    """Return what is to be told of each part. One query.
+
+    A database that answers here is healthy once this process has learnt from it again what is decided: until
+    then what was flushed meanwhile is not known.
+    """
     cache = dict(cache_engine().store.health_check())
     try:
         collections = dict(Collection.objects.values_list("slug", "revision"))
-        database = Part(engine=connection.vendor, is_healthy=True)
+        database = Part(engine=connection.vendor, is_healthy=is_informed())
     except DatabaseFailure:
         collections, database = {}, Part(engine=connection.vendor, is_healthy=False)
     working: Literal["ok", "degraded"] = "ok" if cache["is_healthy"] else "degraded"

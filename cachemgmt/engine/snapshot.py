@@ -61,7 +61,8 @@ class Snapshot:
         self._looked_for = 0
         """What the database was asked for: its clock is there by now, or is of another history."""
         self._is_watched = False
-        self._is_unreadable = False
+        self.is_readable = True
+        """Whether the database answered when it was last asked for what is decided."""
         self._asking = Lock()
         self._answered = Condition()
         self.news = Event()
@@ -144,19 +145,19 @@ class Snapshot:
                 self._known = self._database.knowledge()
         except SourceUnavailable:
             self._retry_at = self._monotonic() + RETRY_AFTER_S
-            self._note(is_unreadable=True)
+            self._note(is_readable=False)
             raise
         with self._answered:
             self._looked_for = max(self._looked_for, wanted)
             self._confirmed_at = asked_at
             self._retry_at = float("-inf")
             self._answered.notify_all()
-        self._note(is_unreadable=False)
+        self._note(is_readable=True)
         return self._known.clock
 
-    def _note(self, *, is_unreadable: bool) -> None:
+    def _note(self, *, is_readable: bool) -> None:
         """Log a change, once."""
-        if is_unreadable != self._is_unreadable:
-            self._is_unreadable = is_unreadable
-            told = "cannot be read: nothing new is known" if is_unreadable else "can be read again"
+        if is_readable != self.is_readable:
+            self.is_readable = is_readable
+            told = "can be read again" if is_readable else "cannot be read: nothing new is known"
             logger.warning("The cache's rules %s", told, extra={"action": "load"})

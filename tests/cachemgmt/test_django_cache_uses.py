@@ -80,6 +80,7 @@ class Twice(SimpleRateThrottle):
 
 
 class Throttled(APIView):
+    authentication_classes: list[type] = []
     right = None
     throttle_classes = [Twice]
 
