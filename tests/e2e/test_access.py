@@ -28,6 +28,7 @@ def pair(lay_full: LayGround, redis: RedisServer) -> Iterator[tuple[Product, Pro
     ground = lay_full()
     environment = {
         **ground.environment,
+        "WEB_WORKERS": "1",  # what was asked of a server is in the memory of the process that is asked again
         "REDIS_URL": redis.url,
         "REQUIRE_API_KEY": "1",
         "SECRET_KEY": "of-these-tests-alone-and-long-enough-for-the-check",
