@@ -2,6 +2,8 @@
 
 from threading import Event
 
+from tria_site.postgresql.connection import ImpatientConnection
+
 BUSY_S = 2.0
 """While all connections of the pool are in use."""
 
@@ -24,4 +26,5 @@ POOL = {
     "timeout": REFUSED_S,
     "reconnect_timeout": 0.0,
     "reconnect_failed": note_refusal,
+    "connection_class": ImpatientConnection,
 }
