@@ -4,10 +4,13 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
+from django.contrib.humanize.templatetags.humanize import naturaltime
+from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.html import format_html
 
@@ -15,6 +18,7 @@ from access.caller import RIGHTS, Right
 from access.identity import signing_secret
 from access.keys import Issued, issue
 from access.models import ApiKey
+from cachemgmt.admin.confirming import Confirmation, chosen_pks, confirmation_page, is_confirmed
 from cachemgmt.admin.unfolded import ModelAdmin, action, display
 from cachemgmt.api import known, learn_from_database
 
@@ -24,6 +28,10 @@ RIGHT_WORDS: dict[Right, str] = {
     "skip_cache": "skip the cache",
     "metrics": "read metrics",
 }
+
+
+CHANGELIST = "admin:access_apikey_changelist"
+REVOKE = "admin:access_apikey_revoke"
 
 
 class ApiKeyForm(forms.ModelForm[ApiKey]):
@@ -133,10 +141,53 @@ class ApiKeyAdmin(ModelAdmin):
         return response
 
     @action(description="Revoke the chosen keys", permissions=["change"], icon="block")
-    def revoke_chosen(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
-        for key in queryset:
+    def revoke_chosen(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> HttpResponse:
+        chosen = ",".join(str(pk) for pk in queryset.values_list("pk", flat=True))
+        return HttpResponseRedirect(f"{reverse(REVOKE)}?key={chosen}")
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(self.revoke_view)
+        return [path("revoke/", view, name=REVOKE.partition(":")[2]), *super().get_urls()]
+
+    def revoke_view(self, request: HttpRequest) -> HttpResponse:
+        """Ask whether the keys shall be revoked, with when each was last used; on the yes, revoke them."""
+        if not self.has_change_permission(request):
+            raise PermissionDenied
+        keys = list(ApiKey.objects.filter(pk__in=chosen_pks(request, "key"), revoked_at=None))
+        if not keys:
+            messages.warning(request, "These keys are revoked already.")
+        elif is_confirmed(request):
+            self._revoke(request, keys)
+        else:
+            return confirmation_page(request, self.admin_site, asked(keys))
+        return HttpResponseRedirect(reverse(CHANGELIST))
+
+    def _revoke(self, request: HttpRequest, keys: list[ApiKey]) -> None:
+        for key in keys:
             key.revoke()
             self.log_change(request, key, "Revoked.")
         transaction.on_commit(learn_from_database)
         told = "Revoked from the next question on: {}. Sessions that they started are over, too."
-        messages.success(request, format_html(told, ", ".join(key.name for key in queryset)))
+        messages.success(request, format_html(told, ", ".join(key.name for key in keys)))
+
+
+def last_use(key: ApiKey) -> str:
+    """Return when the key was last used, in words."""
+    return f"last used {naturaltime(key.last_used_at)}" if key.last_used_at else "never used"
+
+
+def asked(keys: list[ApiKey]) -> Confirmation:
+    """Return what is asked before these keys are revoked."""
+    return Confirmation(
+        title="Revoke API keys",
+        question="Revoke this key?" if len(keys) == 1 else f"Revoke these {len(keys)} keys?",
+        facts={f"{key.name} ({key.key_id})": last_use(key) for key in keys},
+        warnings=(
+            "Who asks with a revoked key is refused from the next question on, and so are its sessions. "
+            "This cannot be undone: a new key would have to be made and handed out.",
+        ),
+        yes="Revoke",
+        is_dangerous=True,
+        cancel_url=reverse(CHANGELIST),
+        carried={"key": ",".join(str(key.pk) for key in keys)},
+    )

@@ -43,3 +43,10 @@ def confirmation_page(
 def is_confirmed(request: HttpRequest) -> bool:
     """Whether this is the yes of a confirmation page."""
     return request.method == "POST" and request.POST.get("confirm") == "yes"
+
+
+def chosen_pks(request: HttpRequest, name: str) -> list[int]:
+    """Return the primary keys that a page asks about, given one by one or joined by commas; what is none, or
+    too long for one, is left out."""
+    given = (request.POST if is_confirmed(request) else request.GET).getlist(name)
+    return [int(pk) for pk in ",".join(given).split(",") if pk.isascii() and pk.isdigit() and len(pk) < 19]

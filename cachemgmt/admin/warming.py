@@ -10,7 +10,7 @@ from django.db.models import Count, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.urls import URLPattern, path, reverse
 
-from cachemgmt.admin.confirming import Confirmation, confirmation_page, is_confirmed
+from cachemgmt.admin.confirming import Confirmation, chosen_pks, confirmation_page, is_confirmed
 from cachemgmt.admin.list_form import WarmingListForm, add_questions
 from cachemgmt.admin.runs import last_time, under_way
 from cachemgmt.admin.unfolded import ModelAdmin, TabularInline, action, display
@@ -104,11 +104,7 @@ class WarmingListAdmin(ModelAdmin):
         """Ask whether the lists shall be warmed, with the number of questions; on the yes, request a run."""
         if not self.has_warm_permission(request):
             raise PermissionDenied
-        chosen = (request.POST if is_confirmed(request) else request.GET).getlist("list")
-        pks = [
-            int(pk) for pk in ",".join(chosen).split(",") if pk.isascii() and pk.isdigit() and len(pk) < 19
-        ]
-        lists = list(WarmingList.objects.filter(pk__in=pks))
+        lists = list(WarmingList.objects.filter(pk__in=chosen_pks(request, "list")))
         if not questions_of(lists):
             messages.warning(request, "There are no questions to warm. Add some to the list first.")
             return HttpResponseRedirect(reverse(CHANGELIST))
@@ -138,12 +134,6 @@ OFF = "The cache is off, so nothing would be stored: switch it on first."
 def is_cache_used() -> bool:
     """Whether what is made now would be stored."""
     return settings.CACHE_ENABLED and (Clock.objects.filter(pk=1).first() or Clock()).is_cache_on
-
-
-def lists_of(pks: list[str]) -> list[WarmingList]:
-    """Return the lists with these primary keys; what is none, or too long for one, is left out."""
-    numbers = [int(pk) for pk in pks if pk.isascii() and pk.isdigit() and len(pk) < 19]
-    return list(WarmingList.objects.filter(pk__in=numbers))
 
 
 def asked(lists: list[WarmingList]) -> Confirmation:

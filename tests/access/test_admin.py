@@ -17,6 +17,7 @@ from tests.cachemgmt.admin.conftest import lead, viewer
 __all__ = ["lead", "viewer"]
 
 KEYS = "/admin/access/apikey/"
+REVOKE = f"{KEYS}revoke/"
 
 
 @pytest.fixture
@@ -52,9 +53,14 @@ def test_a_key_is_shown_once_and_asks(boss: Client) -> None:
 def test_a_key_is_revoked(boss: Client, make_key: MakeKey) -> None:
     key = make_key("ask")
     row = ApiKey.objects.get()
-    answer = boss.post(KEYS, {"action": "revoke_chosen", "_selected_action": [row.pk]}, follow=True)
-    assert "help desk" in answer.content.decode()
+    page = boss.post(KEYS, {"action": "revoke_chosen", "_selected_action": [row.pk]}, follow=True)
+    assert "help desk" in page.content.decode()
+    assert ask(key).status_code == 200  # nothing happens before the yes
+    answer = boss.post(REVOKE, {**page.context["confirmation"].carried, "confirm": "yes"}, follow=True)
+    assert "Revoked from the next question on: help desk" in answer.content.decode()
     assert problem(ask(key)) == (401, "key-unknown", None)
+    again = boss.get(REVOKE, {"key": row.pk}, follow=True)
+    assert "revoked already" in again.content.decode()
     assert boss.post(f"{KEYS}{row.pk}/change/", {"name": "x", "may_ask": "on"}).status_code == 403
 
 
@@ -93,6 +99,7 @@ def test_a_viewer_changes_nothing(viewer: Client, make_key: MakeKey) -> None:
     assert viewer.get(KEYS).status_code == 200
     assert viewer.post(f"{KEYS}add/", {"name": "x"}).status_code == 403
     viewer.post(KEYS, {"action": "revoke_chosen", "_selected_action": [row.pk]})
+    assert viewer.post(REVOKE, {"key": row.pk, "confirm": "yes"}).status_code == 403
     row.refresh_from_db()
     assert row.revoked_at is None
 
