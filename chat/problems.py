@@ -105,7 +105,9 @@ def problem_response(error: Exception, context: dict[str, Any]) -> Response | No
             if isinstance(error, kind):
                 wanted_s = getattr(error, "retry_after_s", None)
                 wait_s = retry_after_s if wanted_s is None else max(1, round(wanted_s))
-                logger.warning("A question was not answered: %s", name, extra={"outcome": name})
+                is_meant = kind is errors.NotCached  # he asked for an answer only where one is stored
+                level = logging.INFO if is_meant else logging.WARNING
+                logger.log(level, "A question was not answered: %s", name, extra={"outcome": name})
                 fields = [{"field": "collection", "detail": title}] if status == 404 else None
                 return problem(status, name, title, field_errors=fields, retry_after_s=wait_s)
     if isinstance(error, ValidationError | exceptions.ValidationError | BadDirective):

@@ -384,6 +384,12 @@ AUTH_PASSWORD_VALIDATORS = [
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
+    "filters": {
+        "unforeseen": {
+            "()": "django.utils.log.CallbackFilter",
+            "callback": lambda record: record.exc_info is not None,
+        }
+    },
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": ENV.LOG_LEVEL},
@@ -395,7 +401,7 @@ LOGGING = {
         },
         # At WARNING it tells of every single connection that a database refuses while it is out…
         "psycopg.pool": {"level": "ERROR"},
-        # … and this of everybody who asks without leave.
-        "django.request": {"level": "ERROR"},
+        # … and this of everybody who asks without leave, and of each 503 that was meant and told of already.
+        "django.request": {"level": "ERROR", "filters": ["unforeseen"]},
     },
 }

@@ -189,6 +189,26 @@ def test_no_message_answer_or_key_is_logged(
         assert text not in logged
 
 
+def warnings_of(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+def test_an_answer_that_was_not_to_be_made_alarms_nobody(
+    client: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert post(client, {"message": REFUND}, cache_control="only-if-cached").status_code == 504
+    assert warnings_of(caplog) == []
+
+
+def test_a_failure_is_told_once(
+    client: Client, llm_server: LlmServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    llm_server.always("classify", Fail(400))
+    assert post(client, {"message": REFUND}).status_code == 502
+    told = "A question was not answered: provider-misconfigured"
+    assert [line for line in warnings_of(caplog) if "provider call" not in line] == [told]
+
+
 def test_text_beyond_latin_is_answered(client: Client) -> None:
     assert post(client, {"message": "退款政策是什么? 😀 Ünïcödé"}).status_code == 200
 
