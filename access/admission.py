@@ -1,13 +1,12 @@
 """Whether a question may be asked by its caller, now and once more when the clock has been read."""
 
 from dataclasses import dataclass, field, replace
-from typing import Any, cast
+from typing import Any
 
 from django.conf import settings
 from rest_framework.request import Request
 
-from access.address import client_address
-from access.authentication import Identified, caller_for, require_right
+from access.authentication import caller_for, identity_of, require_right
 from access.caller import Caller
 from access.errors import Refused
 from access.identity import is_signed
@@ -35,13 +34,10 @@ class Admission:
 
     def __init__(self, request: Request, wish: Wish) -> None:
         """Raises Refused, naming what was sent, where the caller may not ask this."""
-        self._header = request.META.get("HTTP_AUTHORIZATION", "")
-        self._address = client_address(request)
+        self._found = identity_of(request)
         self._origin = foreign_origin(request)
         self._wish = wish
-        found = cast("Identified", request.auth)
-        self._known = found.known
-        self.caller = found.caller
+        self.caller = self._found.caller
         self.collection, self.customer_id, self.directives = self._checked(self.caller)
         # From now on it is about what was admitted, whatever would be meant by the same words later.
         self._wish = replace(wish, collection=self.collection)
@@ -52,8 +48,8 @@ class Admission:
         since; `reread` where none was. Costs nothing where nothing has changed."""
         if reread:
             learn()
-        if known() is not self._known:
-            caller = caller_for(self._header, address=self._address)
+        if known() is not self._found.known:
+            caller = caller_for(self._found.header, address=self._found.address)
             require_right(caller, "ask")
             self._checked(caller)
 

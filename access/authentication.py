@@ -23,16 +23,19 @@ from cachemgmt.api import Knowledge, known, learn
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Identified:
-    """A request's caller, and what was known when he was found."""
+    """A request's caller, by which header and from where, and what was known when he was found."""
 
     caller: Caller
+    header: str
+    address: str
     known: Knowledge
 
 
 def identified(header: str, *, address: str) -> Identified:
     """Return who sends this Authorization header, as `caller_for`."""
     then = known()  # before he is looked for: what is learnt meanwhile is news to him, too
-    return Identified(caller=caller_for(header, address=address), known=then)
+    caller = caller_for(header, address=address)
+    return Identified(caller=caller, header=header, address=address, known=then)
 
 
 class BearerAuthentication(BaseAuthentication):
@@ -64,13 +67,19 @@ class AskThrottle(BaseThrottle):
 
     def allow_request(self, request: Request, view: Any) -> bool:
         if getattr(view, "right", None) == "ask":
-            check_asks(who_asks(request), client_address(request))
+            found = identity_of(request)
+            check_asks(found.caller, found.address)
         return True
+
+
+def identity_of(request: Request) -> Identified:
+    """Return what was found of a request that was authenticated here."""
+    return cast("Identified", request.auth)
 
 
 def who_asks(request: Request) -> Caller:
     """Return the caller of a request that was authenticated here."""
-    return cast("Identified", request.auth).caller
+    return identity_of(request).caller
 
 
 def require_right(caller: Caller, right: Any) -> None:

@@ -69,8 +69,11 @@ def _configured_store() -> Store:
     from django_redis import get_redis_connection
     from redis import Redis
 
-    redis = RedisStore(lambda: cast("Redis", get_redis_connection("tria")))
-    return FailoverStore(redis, memory, breaker())
+    @cache
+    def client() -> Redis:
+        return cast("Redis", get_redis_connection("tria"))
+
+    return FailoverStore(RedisStore(client), memory, breaker())
 
 
 def in_background(work: Callable[[], None]) -> None:

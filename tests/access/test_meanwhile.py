@@ -87,7 +87,7 @@ def test_saving_a_key_does_not_put_a_revoked_one_back(
 def test_who_revoked_a_key_is_on_record(boss: Client, make_key: MakeKey) -> None:
     make_key("ask")
     row = ApiKey.objects.get()
-    boss.post("/admin/access/apikey/", {"action": "revoke_chosen", "_selected_action": [row.pk]})
+    boss.post("/admin/access/apikey/revoke/", {"key": row.pk, "confirm": "yes"})
     entry = LogEntry.objects.get()
     assert entry.user.username == "boss"
     assert "Revoked" in entry.get_change_message()
