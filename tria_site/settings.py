@@ -13,7 +13,7 @@ import django_stubs_ext
 from django.core.exceptions import ImproperlyConfigured
 from django.templatetags.static import static
 from pydantic import Field, ValidationError, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import BaseSettings, DotEnvSettingsSource, NoDecode, SettingsConfigDict
 
 from tria_site.postgresql.pool import POOL
 from tria_site.redis_cache import redis_cache, sentinel_cache
@@ -92,12 +92,16 @@ class Environment(BaseSettings):
         return [(address[1], int(address[2])) for address in addresses if address]
 
 
+LIKENESS = 0.88
+"""Of a misspelt name: two letters of nine have changed places."""
+
+
 def read_environment() -> Environment:
     """Return the checked environment; raise ImproperlyConfigured naming every variable that is wrong."""
     known = Environment.model_fields
     complaints = []
-    for name in os.environ:
-        near = difflib.get_close_matches(name, known, n=1, cutoff=0.9)
+    for name in {**DotEnvSettingsSource(Environment).env_vars, **os.environ}:
+        near = difflib.get_close_matches(name, known, n=1, cutoff=LIKENESS)
         if near and name not in known:
             complaints.append(f"{name} is not a setting; did you mean {near[0]}?")
     try:

@@ -73,12 +73,35 @@ def test_a_value_that_may_hold_a_secret_is_not_repeated(environment: pytest.Monk
     assert "hunter2" not in str(caught.value)
 
 
-def test_a_mistyped_name_is_caught(environment: pytest.MonkeyPatch) -> None:
-    environment.setenv("CACHE_ENABELD", "0")
-    with pytest.raises(
-        ImproperlyConfigured, match="CACHE_ENABELD is not a setting; did you mean CACHE_ENABLED"
-    ):
+@pytest.mark.parametrize(
+    ("mistyped", "meant"), [("CACHE_ENABELD", "CACHE_ENABLED"), ("REDIS_ULR", "REDIS_URL")]
+)
+@pytest.mark.parametrize("where", ["environment", "file"])
+def test_a_mistyped_name_is_caught(
+    environment: pytest.MonkeyPatch, tmp_path: Path, mistyped: str, meant: str, where: str
+) -> None:
+    if where == "environment":
+        environment.setenv(mistyped, "0")
+    else:
+        use_file(environment, tmp_path, f"{mistyped}=0\n")
+    with pytest.raises(ImproperlyConfigured, match=f"{mistyped} is not a setting; did you mean {meant}"):
         read_environment()
+
+
+def use_file(environment: pytest.MonkeyPatch, folder: Path, text: str) -> None:
+    """Have this text as the .env file."""
+    (folder / ".env").write_text(text)
+    environment.setitem(Environment.model_config, "env_file", folder / ".env")
+
+
+def test_what_the_compose_file_reads_besides_may_stand_in_the_file(
+    environment: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    example = (BASE_DIR / ".env.example").read_text()
+    names = re.findall(r"^#? ?([A-Z_]+)=", example, flags=re.MULTILINE)
+    assert "POSTGRES_PASSWORD" in names
+    use_file(environment, tmp_path, "".join(f"{name}=\n" for name in names))
+    read_environment()
 
 
 def test_other_programs_variables_are_let_be(environment: pytest.MonkeyPatch) -> None:
