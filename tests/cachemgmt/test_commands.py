@@ -136,6 +136,7 @@ def test_info_tells_store_rules_and_clock(shelf: Shelf, capsys: Told) -> None:
     told = capsys.readouterr().out
     for word in ("used_bytes", "stale_if_error_s", "last_24_hours"):
         assert word in told
+    assert "{" not in told
     call_command("cache_info", "--json")
     info = json.loads(capsys.readouterr().out)
     assert info["clock"] == record.clock

@@ -2,6 +2,7 @@
 
 import json
 from argparse import ArgumentParser
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -32,13 +33,18 @@ class Command(BaseCommand):
         if options["json"]:
             self.stdout.write(json.dumps(info))
             return
-        for name, value in info.items():
-            if isinstance(value, dict):
-                self.stdout.write(f"{name}")
-                for inner, detail in value.items():
-                    self.stdout.write(f"  {inner:<22} {self._plain(detail)}")
+        self._write(info)
+
+    def _write(self, facts: Mapping[str, Any], depth: int = 0) -> None:
+        """Write a line for each fact; a group below its name, the innermost ones each in a line."""
+        for name, value in facts.items():
+            label = "  " * depth + name
+            is_group = isinstance(value, dict)
+            if is_group and (depth == 0 or any(isinstance(inner, dict) for inner in value.values())):
+                self.stdout.write(label)
+                self._write(value, depth + 1)
             else:
-                self.stdout.write(f"{name:<24} {value}")
+                self.stdout.write(f"{label:<25}{self._plain(value)}")
 
     def _plain(self, detail: Any) -> str:
         if isinstance(detail, dict):
