@@ -112,10 +112,11 @@ class SentinelGroup:
         self.wait_until_whole()
 
     def fail_over(self) -> RedisServer:
-        """Let the Sentinels replace a healthy master, as for maintenance; return the new one."""
+        """Let the Sentinels replace a healthy master, as for maintenance; return the new one. A Sentinel looks
+        at replicas now and then only: one that has just joined is no good one for it yet."""
         former = self.master
         with asking(self.sentinels[0]) as client:
-            client.sentinel_failover(MASTER)
+            wait_until(lambda: bool(client.sentinel_failover(MASTER)))
         return self.wait_for_another_master_than(former)
 
     def set_down_after(self, milliseconds: int) -> None:
