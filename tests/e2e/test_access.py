@@ -9,7 +9,7 @@ from threading import Thread
 from typing import Any
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Page, expect
 
 from tests.e2e.conftest import Product
 from tests.e2e.fleet import Reply, wait_until
@@ -197,3 +197,18 @@ def test_the_chat_page_asks_by_a_session(pair: tuple[Product, Product], open_pag
     page.get_by_label("Your question").press("Enter")
     expect(page.locator(".answer")).to_have_count(1)
     expect(page.locator(".problem h2")).to_have_count(0)
+
+
+def test_a_person_who_is_shut_out_of_the_admin_reads_why(
+    own_product: Product, browser_page: Page, complaints: list[str]
+) -> None:
+    browser_page.goto(f"{own_product.url}/admin/")
+    for _ in range(10):
+        browser_page.get_by_label("Username").fill("lena")
+        browser_page.get_by_label("Password").fill("wrong")
+        browser_page.get_by_role("button", name="Log in").click()
+    expect(browser_page.locator("#locked-out")).to_contain_text("For 15 minutes nobody can log in")
+    browser_page.get_by_role("link", name="try again").click()
+    expect(browser_page.get_by_label("Username")).to_be_visible()
+    assert [text for text in complaints if "429" not in text] == []
+    complaints.clear()

@@ -112,8 +112,10 @@ class SentinelGroup:
         self.wait_until_whole()
 
     def fail_over(self) -> RedisServer:
-        """Let the Sentinels replace a healthy master, as for maintenance; return the new one. A Sentinel looks
-        at replicas now and then only: one that has just joined is no good one for it yet."""
+        """Let the Sentinels replace a healthy master, as for maintenance; return the new one.
+
+        A Sentinel looks at replicas now and then only: one that has just joined is no good one for it yet.
+        """
         former = self.master
         with asking(self.sentinels[0]) as client:
             wait_until(lambda: bool(client.sentinel_failover(MASTER)))

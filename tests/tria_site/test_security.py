@@ -8,15 +8,10 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from http.client import parse_headers
 from io import BytesIO
-from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
 
 from tests.e2e.conftest import Product
-from tests.fakes.browser import browser, browser_page, complaints, open_page
-
-__all__ = ["browser", "browser_page", "complaints", "open_page"]
 
 WITHIN_S = 30.0
 BODY_LIMIT = 256 * 1024
@@ -262,22 +257,3 @@ def test_headers_that_do_not_come_end_the_connection(production: Product) -> Non
     with socket.create_connection(("127.0.0.1", production.port), WITHIN_S) as connection:
         connection.sendall(b"GET / HTTP/1.1\r\nHost: tria.example\r\n")
         assert connection.recv(100) == b""
-
-
-# In a browser -------------------------------------------------------------------------------------------
-
-
-def test_a_person_who_is_shut_out_reads_why(
-    tmp_path: Path, browser_page: Page, complaints: list[str]
-) -> None:
-    with Product(data_dir=tmp_path) as development:
-        browser_page.goto(f"{development.url}/admin/")
-        for _ in range(10):
-            browser_page.get_by_label("Username").fill("lena")
-            browser_page.get_by_label("Password").fill("wrong")
-            browser_page.get_by_role("button", name="Log in").click()
-        expect(browser_page.locator("#locked-out")).to_contain_text("For 15 minutes nobody can log in")
-        browser_page.get_by_role("link", name="try again").click()
-        expect(browser_page.get_by_label("Username")).to_be_visible()
-    assert [text for text in complaints if "429" not in text] == []
-    complaints.clear()
