@@ -4,7 +4,7 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.db import DatabaseError
+from django.db import Error as DatabaseFailure
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
 
@@ -69,7 +69,7 @@ class ClockAdmin(ReadOnlyAdmin):
             changed = switch_cache(is_on=is_on)
             if changed:
                 self.log_change(request, Clock.objects.get(pk=1), f"Switched the cache {word}.")
-        except DatabaseError:
+        except DatabaseFailure:
             messages.error(request, "The database is busy, so nothing was switched. Please try again.")
             return HttpResponseRedirect(reverse(SWITCH))
         if changed:

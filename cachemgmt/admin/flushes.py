@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.db import DatabaseError
+from django.db import Error as DatabaseFailure
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
@@ -80,7 +80,7 @@ class FlushRecordAdmin(ReadOnlyAdmin):
             if is_confirmed(request):
                 return self._flushed(request, targets, form.cleaned_data["reason"])
             return confirmation_page(request, self.admin_site, asked(form, targets))
-        except DatabaseError:
+        except DatabaseFailure:
             messages.error(request, "The database is busy, so nothing was flushed. Please try again.")
             return self._form_page(request, form)
 

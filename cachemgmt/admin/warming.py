@@ -5,7 +5,7 @@ from typing import Any
 from django.conf import settings
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.db import DatabaseError
+from django.db import Error as DatabaseFailure
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.urls import URLPattern, path, reverse
@@ -122,7 +122,7 @@ class WarmingListAdmin(ModelAdmin):
                 for row in lists:
                     self.log_change(request, row, "Asked for warming.")
                 messages.success(request, f"Warming of {len(run.questions):,} questions was asked for.")
-        except DatabaseError:
+        except DatabaseFailure:
             messages.error(request, "The database is busy, so no warming was asked for. Please try again.")
             return HttpResponseRedirect(reverse(CHANGELIST))
         return HttpResponseRedirect(reverse("admin:cachemgmt_warmingrun_change", args=[run.pk]))

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.db import DatabaseError
+from django.db import Error as DatabaseFailure
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
@@ -75,7 +75,7 @@ class DocumentAdmin(ReadOnlyAdmin):
             return confirmation_page(request, self.admin_site, asked(document, form))
         try:
             self._publish(request, document, form)
-        except (ChatError, DatabaseError) as error:
+        except (ChatError, DatabaseFailure) as error:
             reason = str(error) if isinstance(error, ChatError) else "The database is busy."
             messages.error(request, f"Nothing was changed. {reason} Please try again.")
             return self._form_page(request, document, form)
@@ -92,7 +92,7 @@ class DocumentAdmin(ReadOnlyAdmin):
         return TemplateResponse(request, "admin/chat/document/edit.html", context)
 
     def _publish(self, request: HttpRequest, document: Document, form: DocumentForm) -> None:
-        """Raises ChatError or DatabaseError; then nothing has changed."""
+        """Raises ChatError or the failure of the database; then nothing has changed."""
         written = SourceDocument(
             key=document.key, title=form.cleaned_data["title"], text=form.cleaned_data["text"]
         )
