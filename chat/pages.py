@@ -12,8 +12,8 @@ SAMPLE_QUESTIONS = (
     "What's your refund policy?",
     "How long have I got to send something back?",
     "How much do you charge for delivery in England?",
-    "Which cards do you take in Britain?",
-    "My vase came smashed, what do I need to do?",
+    "How many years of guarantee do I get on a cast-iron pan?",
+    "Do I have to post a broken mug back to you?",
     "When does a gift card run out?",
 )
 """What one may ask of the sample shop's policies. Of other collections the page suggests nothing."""

@@ -1,12 +1,15 @@
 """A customer at the chat page, in a browser, with the product behind it."""
 
+import json
 import re
 from typing import Any
 
 import pytest
 from playwright.sync_api import Locator, Page, Request, Route, expect
 
-from tests.e2e.conftest import Product
+from chat.pages import SAMPLE_QUESTIONS
+from tests.e2e import fleet
+from tests.e2e.conftest import ROOT, Product
 from tests.fakes.browser import OpenPage
 from tests.fakes.llm_script import Fail, Hold
 from tests.fakes.llm_server import LlmServer
@@ -91,6 +94,14 @@ def test_example_is_asked_with_one_click(chat: Page) -> None:
     chat.get_by_role("button", name=REFUND).click()
     expect(answers(chat).locator(".text")).to_contain_text("30 days")
     expect(chat.get_by_role("heading", name="What would you like to know?")).to_be_hidden()
+
+
+def test_every_example_is_answered_from_where_it_is_written(product: Product) -> None:
+    lines = (ROOT / "sample" / "questions.jsonl").read_text(encoding="utf-8").splitlines()
+    written = {row["question"]: (row["document"], row["section"]) for row in map(json.loads, lines)}
+    for question in SAMPLE_QUESTIONS:
+        sources = fleet.ask(product, question).body["sources"]
+        assert [(source["document"], source["section"]) for source in sources] == [written[question]]
 
 
 def test_follow_up_is_sent_with_what_came_before(chat: Page) -> None:
