@@ -45,10 +45,10 @@ class Admission:
 
     def confirm(self, *, reread: bool = False) -> None:
         """Raise NotAuthenticated or Refused if the right was withdrawn, as of the clock that has been read
-        since; `reread` where none was. Costs nothing where nothing has changed."""
+        since, or has run out; `reread` where none was. Costs nothing where nothing has changed."""
         if reread:
             learn()
-        if known() is not self._found.known:
+        if known() is not self._found.known or self.caller.is_over():
             caller = caller_for(self._found.header, address=self._found.address)
             require_right(caller, "ask")
             self._checked(caller)

@@ -1,6 +1,5 @@
 """From the Authorization header to the caller, without a query: DRF's authentication and permission."""
 
-import time
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
@@ -104,7 +103,7 @@ def caller_for(header: str, *, address: str) -> Caller:
     if scheme.lower() != "bearer" or not text:
         raise NotAuthenticated("The header must read Authorization: Bearer tria_…", "key-malformed")
     caller = _of_session(text, address) if text.startswith(sessions.PREFIX) else _of_key(text, address)
-    if caller.expires_at is not None and caller.expires_at <= time.time():
+    if caller.is_over():
         raise NotAuthenticated("This API key has expired", "key-expired")
     return caller
 
@@ -124,6 +123,7 @@ def _of_session(token: str, address: str) -> Caller:
         raise NotAuthenticated("This session is over: start a new one", "session-over")
     return replace(
         key,
+        expires_at=min(session.expires_at, key.expires_at or session.expires_at),
         rights=frozenset({"ask"}),
         collections=frozenset({session.collection}),
         is_session=True,

@@ -1,5 +1,6 @@
 """Who asks, and what he may do."""
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -36,6 +37,10 @@ class Caller:
     expires_at: float | None = None
     is_session: bool = False
     customer_id: str | None = None
+
+    def is_over(self) -> bool:
+        """Whether the key, or the session, has expired."""
+        return self.expires_at is not None and self.expires_at <= time.time()
 
     def may(self, right: Right) -> bool:
         """Whether he has the right."""

@@ -39,7 +39,7 @@ def start() -> None:
     """Start the threads of a server process. They end with it, after what was counted is written."""
     if not settings.REDIS_URL:
         with contextlib.suppress(DatabaseFailure):
-            give_up_orphans()
+            give_up_orphans(stalled_s=0)
     atexit.register(write_counts)
     with contextlib.suppress(SourceUnavailable, DatabaseFailure):
         catch_up()
@@ -80,7 +80,8 @@ def catch_up() -> None:
 
 
 def warm_waiting() -> None:
-    """Work off one waiting warming run, if there is one."""
+    """Work off one waiting warming run, if there is one; give up those whose server has ended."""
+    give_up_orphans()
     run = take_waiting()
     if run:
         work_off(run)

@@ -71,7 +71,7 @@ class Bill:
                 return
             row.cost_usd = cost_usd(call, now.date())
             with _impatient():
-                row.save()
+                _write(row)
         except UNBOOKABLE as error:
             extra = {"action": "book", "outcome": type(error).__name__}
             logger.warning("Calls cannot be booked; they are booked later", extra=extra)
@@ -130,7 +130,7 @@ def write_counts() -> None:
     """Add what was counted since the last time to the buckets, and book what could not be booked.
 
     Several threads and processes may write at once. If the database fails, nothing is lost: it is added
-    next time.
+    next time. One that hangs in the very moment of the commit may have it twice.
     """
     global _sums
     with _lock:
@@ -160,12 +160,20 @@ def _book_waiting() -> None:
             return  # another thread took the last
         try:
             row.cost_usd = cost_usd(row, row.made_at.date())
-            row.save()
+            _write(row)
         except UNBOOKABLE as error:
             _unbooked.append(row)
             if isinstance(error, DatabaseFailure):
                 _is_out.set()
                 return  # nor the others
+
+
+def _write(row: LlmCall) -> None:
+    """Write the call down, unless it was: a database that hung may have carried out what was given up on."""
+    # Not `ignore_conflicts`: SQLite would then leave out a row that breaks any rule, and say nothing.
+    LlmCall.objects.bulk_create(
+        [row], update_conflicts=True, unique_fields=["call_id"], update_fields=["call_id"]
+    )
 
 
 def _add_to_bucket(key: BucketKey, total: _Sum) -> None:

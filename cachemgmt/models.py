@@ -3,6 +3,7 @@
 from decimal import Decimal
 from fnmatch import fnmatchcase
 from typing import Any, ClassVar, cast
+from uuid import uuid4
 
 from django.core.validators import MinValueValidator
 from django.db import models, transaction
@@ -200,6 +201,7 @@ class WarmingRun(models.Model):
     questions = models.JSONField(help_text="[collection, question] pairs.")
     state = models.CharField(max_length=8, choices=STATES, default="waiting")
     started_at = models.DateTimeField(null=True)
+    progressed_at = models.DateTimeField(auto_now=True)
     ended_at = models.DateTimeField(null=True)
     filled = models.PositiveIntegerField("made", default=0)
     reused = models.PositiveIntegerField("already there", default=0)
@@ -275,8 +277,13 @@ class ModelPrice(models.Model):
 
 
 class LlmCall(models.Model):
-    """One call to a model, booked when it returned."""
+    """One call to a model, booked when it returned.
 
+    `call_id` is made where the call was: a booking that was given up on, and carried out late, is no second
+    one.
+    """
+
+    call_id = models.UUIDField(null=True, unique=True, default=uuid4, editable=False)
     made_at = models.DateTimeField(default=timezone.now, db_index=True)
     stage = models.CharField(max_length=16)
     model = models.CharField(max_length=100)

@@ -8,7 +8,7 @@ from threading import Lock
 from typing import Any
 
 from django.db import OperationalError, models
-from django.db.models import Count, F, Q, Sum
+from django.db.models import Count, F, Min, Q, Sum
 from django.db.models.functions import Cast, Round
 
 from cachemgmt.models import LlmCall, MetricBucket
@@ -16,6 +16,9 @@ from cachemgmt.models import LlmCall, MetricBucket
 SETTLED_AFTER = timedelta(days=2)
 """Rows from before are added up once in a process. A server whose database was out writes late, but not so
 late."""
+
+STRETCH = timedelta(days=30)
+"""What one query adds up: a server gives none more than `DATABASE_TIMEOUT_S`, however old the books are."""
 
 WAIT_S = 5.0
 MICRO = 10**6
@@ -45,11 +48,14 @@ class Book:
     labels: Labels
     sums: Mapping[str, Any]
 
-    def read(self, since: datetime | None, until: datetime | None) -> Sums:
+    def begins(self) -> datetime | None:
+        """Return the time of the first row, None where there is none. One query. Raises DatabaseError."""
+        first: datetime | None = self.model._default_manager.aggregate(first=Min(self.time))["first"]
+        return first
+
+    def read(self, since: datetime, until: datetime | None) -> Sums:
         """Return the sums of the rows in that time. One query. Raises DatabaseError."""
-        rows = self.model._default_manager.order_by()
-        if since:
-            rows = rows.filter(**{f"{self.time}__gte": since})
+        rows = self.model._default_manager.order_by().filter(**{f"{self.time}__gte": since})
         if until:
             rows = rows.filter(**{f"{self.time}__lt": until})
         found = rows.values(*self.labels).annotate(**self.sums)
@@ -93,16 +99,19 @@ class Totals:
         self._lock = Lock()
 
     def read(self, now: datetime) -> Sums:
-        """Return the sums. Reads everything the first time, then the last days. Raises DatabaseError, also
-        where another has been reading for too long: a database that hangs may hold one thread, not all."""
+        """Return the sums. Reads everything the first time, a stretch at a time, then the last days. Raises
+        DatabaseError, also where another has been reading for too long: a database that hangs may hold one
+        thread, not all. Whatever was read until then need not be read again."""
         if not self._lock.acquire(timeout=self._wait_s):
             raise OperationalError("somebody else is still reading the books")
         try:
             until = (now - SETTLED_AFTER).replace(hour=0, minute=0, second=0, microsecond=0)
-            if self._settled_until is None or until > self._settled_until:
-                self._settled = added(self._settled, self._book.read(self._settled_until, until))
-                self._settled_until = until
-            return added(self._settled, self._book.read(self._settled_until, None))
+            settled_until = self._settled_until or min(self._book.begins() or until, until)
+            while settled_until < until:
+                end = min(settled_until + STRETCH, until)
+                self._settled = added(self._settled, self._book.read(settled_until, end))
+                self._settled_until = settled_until = end
+            return added(self._settled, self._book.read(settled_until, None))
         finally:
             self._lock.release()
 

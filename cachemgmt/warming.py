@@ -7,11 +7,12 @@ Redis, the server itself over its own memory.
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from decimal import Decimal
 from typing import Literal
 
 from django.conf import settings
-from django.db import transaction
+from django.db import close_old_connections, transaction
 from django.utils import timezone
 
 from cachemgmt.models import WarmingList, WarmingRun
@@ -76,17 +77,25 @@ def take(run: WarmingRun) -> bool:
     """Make a waiting run this process's own; return False if another was first."""
     with transaction.atomic():
         taken = WarmingRun.objects.filter(pk=run.pk, state="waiting").update(
-            state="running", started_at=timezone.now()
+            state="running", started_at=timezone.now(), progressed_at=timezone.now()
         )
     run.refresh_from_db()
     return bool(taken)
 
 
-def give_up_orphans() -> None:
-    """Mark runs as failed that an ended server left "running". Only for a server that is alone: over Redis,
-    another process may be at work on them."""
-    orphans = WarmingRun.objects.filter(state="running")
-    orphans.update(state="failed", ended_at=timezone.now(), problems=["the server stopped meanwhile"])
+STALLED_S = 1800.0
+"""A run that got no further for so long is nobody's: its server has ended. One question takes a minute, and
+may have to wait for customers'."""
+
+
+def give_up_orphans(*, stalled_s: float = STALLED_S) -> None:
+    """Mark runs as failed that an ended server left "running": those without progress for so long. 0 is for a
+    server that is alone; over Redis, another process may be at work on them."""
+    now = timezone.now()
+    orphans = WarmingRun.objects.filter(
+        state="running", progressed_at__lte=now - timedelta(seconds=stalled_s)
+    )
+    orphans.update(state="failed", ended_at=now, problems=["the server stopped meanwhile"])
 
 
 def work_off(run: WarmingRun, *, on_progress: Callable[[WarmingRun], None] = lambda _run: None) -> None:
@@ -101,6 +110,7 @@ def work_off(run: WarmingRun, *, on_progress: Callable[[WarmingRun], None] = lam
     try:
         _answer_all(run, on_progress)
     except BaseException:  # the row must not stay "running", whatever it was
+        close_old_connections()  # one that has failed would fail again
         _end(run, "failed")
         raise
     _end(run, "failed" if run.failed else "done")

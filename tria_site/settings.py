@@ -38,6 +38,7 @@ class Environment(BaseSettings):
     ALLOWED_HOSTS: Annotated[list[str], NoDecode] | None = None
     CSRF_TRUSTED_ORIGINS: Annotated[list[str], NoDecode] | None = None
     DATABASE_URL: str | None = Field(default=None, pattern=r"^(sqlite|postgres|postgresql)://")
+    DATABASE_TIMEOUT_S: float = Field(default=15.0, ge=1, le=600)
     REDIS_URL: str | None = Field(default=None, pattern=r"^(redis|rediss|unix)://")
     REDIS_HOST: str | None = None
     REDIS_PORT: int = Field(default=6379, ge=1, le=65535)
@@ -92,17 +93,14 @@ class Environment(BaseSettings):
         return [(address[1], int(address[2])) for address in addresses if address]
 
 
-LIKENESS = 0.88
-"""Of a misspelt name: two letters of nine have changed places."""
-
-
 def read_environment() -> Environment:
     """Return the checked environment; raise ImproperlyConfigured naming every variable that is wrong."""
     known = Environment.model_fields
     complaints = []
-    for name in {**DotEnvSettingsSource(Environment).env_vars, **os.environ}:
-        near = difflib.get_close_matches(name, known, n=1, cutoff=LIKENESS)
-        if near and name not in known:
+    for name in {**DotEnvSettingsSource(Environment).env_vars, **os.environ}.keys() - known.keys():
+        near = [one for one in known if sorted(one) == sorted(name)]  # letters have changed places
+        near += difflib.get_close_matches(name, known, n=1, cutoff=0.9)
+        if near:
             complaints.append(f"{name} is not a setting; did you mean {near[0]}?")
     try:
         found = Environment()
@@ -270,6 +268,7 @@ STATICFILES_DIRS = [BASE_DIR / "static"]
 # Static files are served from where they are: there is nothing to collect, and no STATIC_ROOT.
 WHITENOISE_USE_FINDERS = True
 
+DATABASE_TIMEOUT_S = ENV.DATABASE_TIMEOUT_S
 DATABASES = {"default": dj_database_url.parse(ENV.DATABASE_URL or f"sqlite:///{DATA_DIR / 'tria.sqlite3'}")}
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     DATABASES["default"]["OPTIONS"] = {

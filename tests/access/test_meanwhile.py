@@ -1,17 +1,20 @@
 """What changes while a request is under way, or somebody else saves."""
 
+import time
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import User
 from django.test import Client
+from django.utils import timezone
 
 from access.models import ApiKey
 from cachemgmt.snapshot import snapshot
 from chat import serializers, views
 from chat.models import Collection
-from tests.access.conftest import MakeKey, ask, problem
+from tests.access.conftest import MakeKey, ask, post, problem
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("shop", "over_redis")]
 
@@ -38,6 +41,25 @@ def test_a_key_revoked_while_the_body_arrives_is_refused(
 
     monkeypatch.setattr(views, "read_body", slowly)
     assert problem(ask(key)) == (401, "key-unknown", None)
+
+
+@pytest.mark.parametrize(("is_session", "told"), [(False, "key-expired"), (True, "session-over")])
+def test_who_runs_out_while_the_body_arrives_is_refused(
+    make_key: MakeKey, monkeypatch: pytest.MonkeyPatch, *, is_session: bool, told: str
+) -> None:
+    in_an_hour = timezone.now() + timedelta(hours=1)
+    caller = make_key("ask", **({} if is_session else {"expires_at": in_an_hour}))
+    if is_session:
+        caller = post("/api/sessions", caller, {}).json()["token"]
+    ask(caller)
+    read_body, now = serializers.read_body, time.time
+
+    def slowly(*arguments: Any) -> Any:
+        monkeypatch.setattr(time, "time", lambda: now() + 3601)
+        return read_body(*arguments)
+
+    monkeypatch.setattr(views, "read_body", slowly)
+    assert problem(ask(caller)) == (401, told, None)
 
 
 def test_a_key_moved_to_another_collection_is_told_nothing_of_the_old_one(make_key: MakeKey) -> None:

@@ -11,10 +11,11 @@ from cachemgmt.cache_values import NAMESPACE, MemoryValues, RedisValues, Values
 from cachemgmt.django_cache import LONGEST_ALONE_S, FailoverCache, Spare
 from cachemgmt.engine.breaker import Breaker
 from cachemgmt.unsettled import Unsettled
+from deploy.parts import free_port
 from tests.cachemgmt.django_cache_contract import DjangoCacheContract, LetPass, MakeCache
 from tests.engine.fakes import FakeTime
 from tests.fakes.redis_proxy import RedisProxy
-from tests.fakes.redis_server import RedisServer, free_port
+from tests.fakes.redis_server import RedisServer
 
 StartRedis = Callable[..., RedisServer]
 

@@ -90,7 +90,7 @@ def test_a_call_that_cannot_be_booked_is_booked_later(
 
     bill = Bill(purpose="customer", collection="shop")
     with monkeypatch.context() as broken:
-        broken.setattr(LlmCall, "save", fail)
+        broken.setattr(ledger, "_write", fail)
         bill.book(call())
     assert bill.spent_usd is None
     assert LlmCall.objects.count() == 0
@@ -98,21 +98,37 @@ def test_a_call_that_cannot_be_booked_is_booked_later(
     assert LlmCall.objects.get().cost_usd == Decimal("0.5")
 
 
+@pytest.mark.usefixtures("price")
+def test_a_call_that_was_booked_though_it_failed_is_not_booked_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    write = ledger._write
+
+    def write_and_fail(row: LlmCall) -> None:
+        """A database that hung has carried it out all the same."""
+        write(row)
+        raise OperationalError
+
+    with monkeypatch.context() as hanging:
+        hanging.setattr(ledger, "_write", write_and_fail)
+        Bill(purpose="customer", collection="shop").book(call())
+    write_counts()
+    assert LlmCall.objects.get().cost_usd == Decimal("0.5")
+
+
 class Failing:
-    """`LlmCall.save` of a database that is out until it is let in. Counts how often it was tried."""
+    """The bookings of a database that is out until it is let in. Counts how often it was tried."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, error: Exception | None = None) -> None:
         self.error: Exception | None = error or OperationalError("database is locked")
         self.tried = 0
-        save = LlmCall.save
+        write = ledger._write
 
-        def save_or_fail(row: LlmCall) -> None:
+        def write_or_fail(row: LlmCall) -> None:
             self.tried += 1
             if self.error:
                 raise self.error
-            save(row)
+            write(row)
 
-        monkeypatch.setattr(LlmCall, "save", save_or_fail)
+        monkeypatch.setattr(ledger, "_write", write_or_fail)
 
 
 @pytest.mark.usefixtures("price")

@@ -20,9 +20,9 @@ from cachemgmt.engine.failover import FailoverStore
 from cachemgmt.engine.memory_store import MemoryStore
 from cachemgmt.engine.redis_store import RedisStore
 from cachemgmt.models import LlmCall, MetricBucket
-from cachemgmt.totals import CALLS, OUTCOMES, Totals
+from cachemgmt.totals import CALLS, OUTCOMES, Book, Totals
+from deploy.parts import free_port
 from tests.cachemgmt.conftest import serve_from
-from tests.fakes.redis_server import free_port
 
 pytestmark = pytest.mark.django_db
 
@@ -122,12 +122,35 @@ def test_a_sum_of_fractions_is_exact() -> None:
 
 
 def test_only_the_last_days_are_read_again(django_assert_num_queries: Any) -> None:
+    for days in (95, 40, 3, 0):
+        bucket(at=NOW - timedelta(days=days))
     totals = Totals(OUTCOMES)
-    with django_assert_num_queries(2):
-        totals.read(NOW)
+    with django_assert_num_queries(6):  # where they begin, four stretches, and the last days
+        assert [sums["n"] for sums in totals.read(NOW).values()] == [4]
     with django_assert_num_queries(1) as queries:
-        totals.read(NOW)
+        assert [sums["n"] for sums in totals.read(NOW).values()] == [4]
     assert "minute" in queries.captured_queries[0]["sql"].partition("WHERE")[2]
+
+
+def test_what_was_read_of_old_books_need_not_be_read_again(
+    monkeypatch: pytest.MonkeyPatch, django_assert_num_queries: Any
+) -> None:
+    for days in (95, 40, 0):
+        bucket(at=NOW - timedelta(days=days))
+    totals, read = Totals(OUTCOMES), Book.read
+    stretches: list[object] = []
+
+    def read_or_fail(book: Book, since: datetime, until: datetime | None) -> Any:
+        stretches.append(until)
+        if len(stretches) == 3:
+            raise OperationalError("it took too long")
+        return read(book, since, until)
+
+    monkeypatch.setattr(Book, "read", read_or_fail)
+    with pytest.raises(OperationalError):
+        totals.read(NOW)
+    with django_assert_num_queries(3):
+        assert [sums["n"] for sums in totals.read(NOW).values()] == [3]
 
 
 def test_without_the_database_the_process_is_told_of_and_no_counter(client: Client) -> None:

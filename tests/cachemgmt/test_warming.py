@@ -1,16 +1,27 @@
 """Filling ahead: each question once, every outcome told, an honest end."""
 
 import json
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.utils import timezone
 
 from cachemgmt.management.commands import warm_cache
 from cachemgmt.models import WarmingList, WarmingRun
-from cachemgmt.warming import Warmed, register_warmer, request_run, take, take_waiting, work_off
+from cachemgmt.warming import (
+    STALLED_S,
+    Warmed,
+    give_up_orphans,
+    register_warmer,
+    request_run,
+    take,
+    take_waiting,
+    work_off,
+)
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -60,6 +71,18 @@ def test_a_question_on_two_lists_is_asked_once(warmer: Warmer, warming_list: War
     other.queries.create(question="a?")
     run = request_run([warming_list, other], requested_by="ada", more=[("bank", "b?")])
     assert run.questions == [["bank", "b?"], ["bank", "a?"]]
+
+
+def test_a_run_whose_server_has_ended_is_given_up_once_it_got_no_further(warming_list: WarmingList) -> None:
+    run = request_run([warming_list], requested_by="ada")
+    assert take(run)
+    give_up_orphans()
+    run.refresh_from_db()
+    assert run.state == "running"
+    WarmingRun.objects.update(progressed_at=timezone.now() - timedelta(seconds=STALLED_S + 1))
+    give_up_orphans()
+    run.refresh_from_db()
+    assert (run.state, run.problems) == ("failed", ["the server stopped meanwhile"])
 
 
 def test_a_run_is_taken_by_one_process_only(warming_list: WarmingList) -> None:

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
+from deploy.parts import free_port
 from tests.deploy.conftest import REQUIRED, ROOT, text_of
-from tests.fakes.redis_server import free_port
 from tria_site.settings import Environment, read_environment
 
 STORES = ("postgres", "redis", "chroma")

@@ -4,7 +4,6 @@ import contextlib
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -19,7 +18,7 @@ from typing import Self
 import pytest
 
 from deploy.local_servers import Servers, find_programs, running_servers
-from deploy.parts import CannotStart
+from deploy.parts import CannotStart, free_port
 from tests.e2e.grounds import Ground, LayGround, embedded_ground, full_ground
 from tests.fakes.browser import browser, browser_page, complaints, open_page
 from tests.fakes.llm_server import LlmServer
@@ -33,14 +32,6 @@ STOP_S = 20.0
 POLL_S = 0.1
 INHERITED = ("PATH", "HOME", "LANG", "TMPDIR")
 """Nothing else of the environment reaches the product: a key or a Redis of this machine must not."""
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @dataclass(kw_only=True)

@@ -11,12 +11,13 @@ from redis import Redis
 from cachemgmt.engine.errors import StoreBusy, StoreError, StoreRefused, StoreUnavailable
 from cachemgmt.engine.redis_store import CHUNK, RedisStore
 from cachemgmt.engine.store import Renewal
+from deploy.parts import free_port
 from tests.engine.busy import until
 from tests.engine.lease_contract import LEASE, MINE, NAME, renew
 from tests.engine.redis_contract import RedisContract
 from tests.engine.store_contract import PATIENT, InfoContract, RemovalContract
 from tests.fakes.redis_proxy import RedisProxy
-from tests.fakes.redis_server import RedisServer, free_port
+from tests.fakes.redis_server import RedisServer
 
 StartRedis = Callable[..., RedisServer]
 

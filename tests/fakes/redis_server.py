@@ -4,7 +4,6 @@ import importlib.util
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from collections import Counter
@@ -17,6 +16,8 @@ from typing import Any, cast
 import pytest
 from redis import BlockingConnectionPool, Redis
 from redis.exceptions import OutOfMemoryError, RedisError
+
+from deploy.parts import free_port
 
 pytest_plugins = ["tests.fakes.redis_proxy"]  # whoever has this module's fixtures has that one's
 
@@ -231,13 +232,6 @@ def _calls(client: Redis) -> Counter[str]:
             for name, command in client.info("commandstats").items()
         }
     )
-
-
-def free_port() -> int:
-    """Return a loopback port that nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
 
 
 def find_redis_server() -> str | None:

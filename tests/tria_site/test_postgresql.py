@@ -11,7 +11,7 @@ from django.db.backends.postgresql.base import DatabaseWrapper
 from django.db.utils import ConnectionHandler
 from pytest_django import DjangoDbBlocker
 
-from tests.fakes.redis_server import free_port
+from deploy.parts import free_port
 from tria_site.postgresql.pool import BUSY_S, POOL, is_refused
 
 

@@ -6,25 +6,27 @@ from typing import Any
 from django.conf import settings
 from psycopg import Connection, OperationalError
 
-ANSWER_S = 10.0
-"""For one statement: far longer than any here takes, unless PostgreSQL hangs."""
+GRACE_S = 2.0
+"""So much longer than PostgreSQL itself allows: where it works, it is the one that ends a statement."""
 
 
 class ImpatientConnection(Connection[Any]):
-    """Ends itself where a statement is not answered in time, but in commands, which may migrate for minutes.
+    """Closes itself where a statement is not answered in time; in commands, which may migrate, it waits.
 
     A PostgreSQL that hangs still accepts what it is sent, so that neither the kernel nor a limit on its side
     would ever end the wait; and each question that reached it would hold a thread of the server for good.
     """
 
     def wait(self, gen: Any, *args: Any, **limits: Any) -> Any:
-        """Return what psycopg's own returns; raise OperationalError, and be closed, after `ANSWER_S`."""
+        """Return what psycopg's own returns; raise OperationalError, and be closed, where that takes longer
+        than `DATABASE_TIMEOUT_S` and `GRACE_S`. What was sent may still be carried out once PostgreSQL goes
+        on."""
         if args or limits or not settings.IS_SERVER:
             return super().wait(gen, *args, **limits)
-        started = time.monotonic()
+        started, patience_s = time.monotonic(), settings.DATABASE_TIMEOUT_S + GRACE_S
         try:
-            return super().wait(gen, timeout=ANSWER_S)
+            return super().wait(gen, timeout=patience_s)
         except OperationalError:
-            if time.monotonic() - started >= ANSWER_S:
+            if time.monotonic() - started >= patience_s:
                 self.close()  # what it would answer now is no longer wanted
             raise

@@ -44,7 +44,7 @@ class Command(BaseCommand):
                 self.stdout.write(label)
                 self._write(value, depth + 1)
             else:
-                self.stdout.write(f"{label:<25}{self._plain(value)}")
+                self.stdout.write(f"{label:<24} {self._plain(value)}")
 
     def _plain(self, detail: Any) -> str:
         if isinstance(detail, dict):

@@ -15,8 +15,8 @@ from chat.errors import IndexUnavailable
 from chat.knowledge import chroma
 from chat.knowledge.index import Index
 from chat.models import Collection
+from deploy.parts import free_port
 from tests.chat.knowledge.conftest import found, put
-from tests.fakes.redis_server import free_port
 
 PROGRAM = Path(sys.executable).with_name("chroma")
 START_WITHIN_S = 60
