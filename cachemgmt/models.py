@@ -277,11 +277,7 @@ class ModelPrice(models.Model):
 
 
 class LlmCall(models.Model):
-    """One call to a model, booked when it returned.
-
-    `call_id` is made where the call was: a booking that was given up on, and carried out late, is no second
-    one.
-    """
+    """One call to a model, booked when it returned; once, however often that is tried, by its `call_id`."""
 
     call_id = models.UUIDField(null=True, unique=True, default=uuid4, editable=False)
     made_at = models.DateTimeField(default=timezone.now, db_index=True)

@@ -97,7 +97,7 @@ def read_environment() -> Environment:
     """Return the checked environment; raise ImproperlyConfigured naming every variable that is wrong."""
     known = Environment.model_fields
     complaints = []
-    for name in {**DotEnvSettingsSource(Environment).env_vars, **os.environ}.keys() - known.keys():
+    for name in sorted({*DotEnvSettingsSource(Environment).env_vars, *os.environ} - known.keys()):
         near = [one for one in known if sorted(one) == sorted(name)]  # letters have changed places
         near += difflib.get_close_matches(name, known, n=1, cutoff=0.9)
         if near:
