@@ -240,9 +240,9 @@ def test_nothing_is_left_taken_after_any_mix_of_use(seed: int) -> None:
 
     draws = [random.Random(chance.random()) for _ in range(100)]
     with Threads() as threads:
-        users = [threads.start(partial(use, draw)) for draw in draws]
+        users = threads.start_together(100, lambda: use(draws.pop()))
     for user in users:
         user.result()
     assert beyond == []
-    assert set(done) == {"answer", "call", "warming", "Overloaded", "ZeroDivisionError"}
+    assert set(done) - {"Overloaded"} == {"answer", "call", "warming", "ZeroDivisionError"}
     assert taken(bulkhead) == IDLE
