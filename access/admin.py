@@ -6,6 +6,7 @@ from django import forms
 from django.contrib import admin, messages
 from django.contrib.humanize.templatetags.humanize import naturaltime
 from django.core.exceptions import PermissionDenied
+from django.db import Error as DatabaseFailure
 from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -163,10 +164,15 @@ class ApiKeyAdmin(ModelAdmin):
         return HttpResponseRedirect(reverse(CHANGELIST))
 
     def _revoke(self, request: HttpRequest, keys: list[ApiKey]) -> None:
-        for key in keys:
-            key.revoke()
-            self.log_change(request, key, "Revoked.")
-        transaction.on_commit(learn_from_database)
+        try:
+            with transaction.atomic():
+                for key in keys:
+                    key.revoke()
+                    self.log_change(request, key, "Revoked.")
+                transaction.on_commit(learn_from_database)
+        except DatabaseFailure:
+            messages.error(request, "The database is busy, so no key was revoked. Please try again.")
+            return
         told = "Revoked from the next question on: {}. Sessions that they started are over, too."
         messages.success(request, format_html(told, ", ".join(key.name for key in keys)))
 

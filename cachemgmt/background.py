@@ -23,6 +23,7 @@ logger = logging.getLogger(__name__)
 
 COUNTS_EVERY_S = 5.0
 WARMING_EVERY_S = 1.0
+ORPHANS_EVERY_S = 300.0
 REMOVAL_EVERY_S = 1.0
 TRIMMING_EVERY_S = 600.0
 
@@ -48,6 +49,7 @@ def start() -> None:
         (0.0, watch_clock),
         (COUNTS_EVERY_S, write_counts),
         (WARMING_EVERY_S, warm_waiting),
+        (ORPHANS_EVERY_S, give_up_orphans),
         (REMOVAL_EVERY_S, remove_dead),
         (TRIMMING_EVERY_S, trim_records),
         *_registered,
@@ -80,8 +82,7 @@ def catch_up() -> None:
 
 
 def warm_waiting() -> None:
-    """Work off one waiting warming run, if there is one; give up those whose server has ended."""
-    give_up_orphans()
+    """Work off one waiting warming run, if there is one."""
     run = take_waiting()
     if run:
         work_off(run)

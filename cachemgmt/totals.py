@@ -106,12 +106,13 @@ class Totals:
             raise OperationalError("somebody else is still reading the books")
         try:
             until = (now - SETTLED_AFTER).replace(hour=0, minute=0, second=0, microsecond=0)
-            settled_until = self._settled_until or min(self._book.begins() or until, until)
-            while settled_until < until:
-                end = min(settled_until + STRETCH, until)
-                self._settled = added(self._settled, self._book.read(settled_until, end))
-                self._settled_until = settled_until = end
-            return added(self._settled, self._book.read(settled_until, None))
+            if self._settled_until is None:
+                self._settled_until = min(self._book.begins() or until, until)
+            while self._settled_until < until:
+                end = min(self._settled_until + STRETCH, until)
+                self._settled = added(self._settled, self._book.read(self._settled_until, end))
+                self._settled_until = end
+            return added(self._settled, self._book.read(self._settled_until, None))
         finally:
             self._lock.release()
 

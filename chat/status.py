@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Mapping
-from threading import Event
 from typing import Literal
 
 from django.conf import settings
@@ -14,8 +13,6 @@ from cachemgmt.api import bulkhead, cache_engine, is_informed, known
 from chat.models import Collection
 
 logger = logging.getLogger(__name__)
-_is_out = Event()
-"""Set from a health check that could not read the database until one that could."""
 
 PROVIDERS = {
     "extractive": "Quotes the policies' own sentences, chosen by rules and embeddings. No language model.",
@@ -72,10 +69,8 @@ def health() -> Health:
     try:
         collections = dict(Collection.objects.values_list("slug", "revision"))
         database = Part(engine=connection.vendor, is_healthy=is_informed())
-        _is_out.clear()
     except DatabaseFailure as error:
-        if not _is_out.is_set():  # once, however long it lasts
-            _is_out.set()
+        if is_informed():  # else that has been said
             logger.warning("The health check cannot read the database: %s", type(error).__name__)
         collections, database = {}, Part(engine=connection.vendor, is_healthy=False)
     working: Literal["ok", "degraded"] = "ok" if cache["is_healthy"] else "degraded"

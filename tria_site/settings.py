@@ -15,7 +15,6 @@ from django.templatetags.static import static
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, NoDecode, SettingsConfigDict
 
-from tria_site.postgresql.pool import POOL
 from tria_site.redis_cache import redis_cache, sentinel_cache
 
 # Before NumPy is loaded. Its OpenBLAS has threads of its own, and breaks where hundreds of ours multiply.
@@ -277,6 +276,8 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
     }
 else:
+    from tria_site.postgresql.pool import POOL  # psycopg, which SQLite need not wait for
+
     DATABASES["default"]["ENGINE"] = "tria_site.postgresql"
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = (
         True  # those that a restart of PostgreSQL has ended are not used

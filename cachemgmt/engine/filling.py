@@ -205,7 +205,7 @@ class Filler:
         except Exception as error:
             self._keeper.give_back(lease, note=self._note(error))
             raise
-        except BaseException:
+        except BaseException:  # it ends this thread: nobody must wait for its lease to run out
             self._keeper.give_back(lease)
             raise
 

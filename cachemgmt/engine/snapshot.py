@@ -116,6 +116,7 @@ class Snapshot:
             self._confirmed_at = self._retry_at = float("-inf")
             self._wanted = self._looked_for = self._highest = 0
             self._is_watched = False
+            self.is_readable = True
 
     def _has(self, at_least: int | None) -> bool:
         known = self._known

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.contrib.sessions.models import Session
+from django.db import OperationalError
 from django.test import Client
 
 from access.keys import digest_of
@@ -62,6 +63,28 @@ def test_a_key_is_revoked(boss: Client, make_key: MakeKey) -> None:
     again = boss.get(REVOKE, {"key": row.pk}, follow=True)
     assert "revoked already" in again.content.decode()
     assert boss.post(f"{KEYS}{row.pk}/change/", {"name": "x", "may_ask": "on"}).status_code == 403
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_busy_database_revokes_all_keys_or_none(
+    boss: Client, make_key: MakeKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_key("ask")
+    make_key("ask")
+    revoke = ApiKey.revoke
+    revoked: list[ApiKey] = []
+
+    def fail_at_the_second(key: ApiKey) -> None:
+        if revoked:
+            raise OperationalError("database is locked")
+        revoked.append(key)
+        revoke(key)
+
+    monkeypatch.setattr(ApiKey, "revoke", fail_at_the_second)
+    keys = ",".join(str(pk) for pk in ApiKey.objects.values_list("pk", flat=True))
+    page = boss.post(REVOKE, {"key": keys, "confirm": "yes"}, follow=True)
+    assert "no key was revoked" in page.content.decode()
+    assert ApiKey.objects.filter(revoked_at=None).count() == 2
 
 
 @pytest.mark.django_db(transaction=True)
