@@ -2,8 +2,10 @@
 
     python benchmarks/hit_path.py [--seconds 3] [--rounds 5] [--json]
 
-Needs `wrk` and, for the Redis part, `redis-server` on the PATH (both in Debian). Rounds go through all
-targets in turn, so that a slow minute of the machine meets all alike; the medians' ratios are what counts.
+Needs `wrk` and, for the parts with Redis, `redis-server` on the PATH (both in Debian). Each target is asked
+over 1 and over 16 connections. Rounds go through all targets in turn, so that a slow minute of the machine
+meets all alike; the medians' ratios are what counts. The bare views pass the whole MIDDLEWARE, as a view does
+to which nobody gave less.
 """
 
 import argparse
@@ -25,6 +27,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tria_site.settings")
+
+from tria_site.settings import default_workers  # noqa: E402
+
 QUESTION = {"message": "What's your refund policy?"}
 POST = """
 wrk.method = "POST"
@@ -32,6 +39,7 @@ wrk.headers["Content-Type"] = "application/json"
 wrk.headers["Authorization"] = "Bearer KEY"
 wrk.body = '{"message": "What\\'s your refund policy?"}'
 """
+CONNECTIONS = (1, 16)
 TO_MS = {"us": 0.001, "ms": 1.0, "s": 1000.0}
 
 
@@ -82,9 +90,9 @@ def ask(base: str, key: str) -> str:
         return str(json.load(response)["cache"]["status"])
 
 
-def load(url: str, script: Path, seconds: int, into: Measured) -> None:
-    """Run wrk once, and add what it measured."""
-    command = ["wrk", "-t1", "-c16", f"-d{seconds}s", "--latency", "-s", str(script), url]
+def load(url: str, script: Path, seconds: int, into: Measured, *, connections: int = 16) -> None:
+    """Run wrk once over so many connections, and add what it measured."""
+    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "-s", str(script), url]
     out = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     into.per_s.append(float(re.search(r"Requests/sec:\s+([\d.]+)", out)[1]))  # type: ignore[index]
     for percent, values in (("50%", into.p50_ms), ("99%", into.p99_ms)):
@@ -94,8 +102,10 @@ def load(url: str, script: Path, seconds: int, into: Measured) -> None:
         into.errors += int(re.search(r"Non-2xx or 3xx responses: (\d+)", out)[1])  # type: ignore[index]
 
 
-def measure(redis_url: str | None, *, seconds: int, rounds: int) -> dict[str, Measured]:
-    """Serve the product once, and load its targets in turn."""
+def measure(
+    redis_url: str | None, *, workers: int, seconds: int, rounds: int
+) -> dict[tuple[str, int], Measured]:
+    """Serve the product once, and load its targets in turn, each over 1 and 16 connections."""
     port = free_port()
     base = f"http://127.0.0.1:{port}"
     with tempfile.TemporaryDirectory() as folder:
@@ -118,21 +128,23 @@ def measure(redis_url: str | None, *, seconds: int, rounds: int) -> dict[str, Me
         key = made.stdout.strip()
         granian = str(Path(sys.executable).parent / "granian")
         options = ["--interface", "wsgi", "--port", str(port), "--blocking-threads", "512", "--no-ws"]
+        options += ["--workers", str(workers)]
         command = [granian, *options, "--log-level", "error", "benchmarks.hit_path_site:application"]
         script = Path(folder) / "post.lua"
         script.write_text(POST.replace("KEY", key))
         targets = ["bare-django", "bare-drf", *(["drf-one-get"] if redis_url else []), "api/chat"]
-        found = {target: Measured() for target in targets}
+        found = {(target, connections): Measured() for target in targets for connections in CONNECTIONS}
         with running(command, env=env, ready=f"{base}/api/health", port=port):
-            ask(base, key)
+            for _ in range(4 * workers):  # each worker, so that none is young
+                ask(base, key)
             assert ask(base, key) == "hit", "the second time must be a hit"
             if redis_url:
                 import redis
 
                 redis.Redis.from_url(redis_url).set("benchmark:get", b"z" * 2500)
             for _ in range(rounds):
-                for target in targets:
-                    load(f"{base}/{target}", script, seconds, found[target])
+                for (target, connections), measured in found.items():
+                    load(f"{base}/{target}", script, seconds, measured, connections=connections)
             assert ask(base, key) == "hit", "it must still have been a hit at the end"
     return found
 
@@ -145,41 +157,50 @@ def main() -> None:
     options = parser.parse_args()
     if not shutil.which("wrk"):
         sys.exit("wrk is not on the PATH (Debian: apt-get install wrk)")
-    results = {"memory": measure(None, seconds=options.seconds, rounds=options.rounds)}
+    often = {"seconds": options.seconds, "rounds": options.rounds}
+    results = {"memory": measure(None, workers=1, **often)}
     if shutil.which("redis-server"):
         port = free_port()
         command = ["redis-server", "--port", str(port), "--save", "", "--appendonly", "no"]
         with running(command, env=dict(os.environ), ready=None, port=port):
             url = f"redis://127.0.0.1:{port}/0"
-            results["redis"] = measure(url, seconds=options.seconds, rounds=options.rounds)
+            results["Redis"] = measure(url, workers=1, **often)
+            default = default_workers(has_redis=True)
+            if default > 1:
+                results[f"Redis, {default} workers"] = measure(url, workers=default, **often)
     report(results, as_json=options.json)
 
 
-def report(results: dict[str, dict[str, Measured]], *, as_json: bool) -> None:
-    """Print the medians, and /api/chat's share of each target's throughput."""
+def report(results: dict[str, dict[tuple[str, int], Measured]], *, as_json: bool) -> None:
+    """Print the medians; a hit's share of each target's throughput; and what 16 connections make of one."""
     rows = []
     for store, found in results.items():
-        chat = statistics.median(found["api/chat"].per_s)
-        for target, measured in found.items():
+        alone_ms = statistics.median(found["api/chat", 1].p50_ms)
+        for (target, connections), measured in found.items():
             per_s = statistics.median(measured.per_s)
-            row = {
-                "store": store,
-                "target": target,
-                "per_s": round(per_s),
-                "p50_ms": round(statistics.median(measured.p50_ms), 2),
-                "p99_ms": round(statistics.median(measured.p99_ms), 2),
-                "hit_is": round(chat / per_s, 2),
-                "errors": measured.errors,
-            }
-            rows.append(row)
+            p99_ms = statistics.median(measured.p99_ms)
+            rows.append(
+                {
+                    "store": store,
+                    "target": target,
+                    "connections": connections,
+                    "per_s": round(per_s),
+                    "p50_ms": round(statistics.median(measured.p50_ms), 2),
+                    "p99_ms": round(p99_ms, 2),
+                    "hit_is": round(statistics.median(found["api/chat", connections].per_s) / per_s, 2),
+                    "of_one": round(per_s / statistics.median(found[target, 1].per_s), 2),
+                    "p99_of_hit_p50": round(p99_ms / alone_ms, 1),
+                    "errors": measured.errors,
+                }
+            )
     if as_json:
         print(json.dumps(rows))
         return
-    print(f"{'store':8} {'target':12} {'req/s':>8} {'p50 ms':>8} {'p99 ms':>8}  a hit's throughput is")
+    print("| store | target | connections | per second | p50 ms | p99 ms | a hit is | of one's | p99 |")
+    print(f"|{9 * '---|'}")
     for row in rows:
-        share = "" if row["target"] == "api/chat" else f"{row['hit_is']:.2f} of it"
-        numbers = f"{row['per_s']:>8} {row['p50_ms']:>8} {row['p99_ms']:>8}"
-        print(f"{row['store']:8} {row['target']:12} {numbers}  {share}")
+        cells = [*list(row.values())[:6], f"{row['hit_is']:.2f}", f"{row['of_one']:.2f}"]
+        print(f"| {' | '.join(map(str, cells))} | {row['p99_of_hit_p50']} times a hit's p50 at one |")
         if row["errors"]:
             print(f"  {row['errors']} responses were errors")
 

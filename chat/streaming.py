@@ -6,7 +6,7 @@ for it, and it is kept for who asks next.
 """
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from queue import Empty, SimpleQueue
 from threading import Thread
 from time import perf_counter
@@ -18,13 +18,11 @@ from pydantic_core import to_json
 from rest_framework.request import Request
 
 from cachemgmt.api import release_connection
-from chat.cache_headers import cache_headers
 from chat.errors import Overloaded
 from chat.pipeline import Pipeline
 from chat.problems import INTERNAL, problem_response
 from chat.run import Missed
 from chat.serializers import rendered
-from chat.types import Answer, Question
 
 logger = logging.getLogger(__name__)
 
@@ -64,24 +62,24 @@ def in_thread(work: Callable[[], None]) -> None:
 
 def streamed(
     pipeline: Pipeline,
-    question: Question,
+    missed: Missed,
     *,
     in_background: Callable[[Callable[[], None]], None] = in_thread,
     keep_alive_s: float = KEEP_ALIVE_S,
 ) -> HttpResponseBase:
-    """Return the response whose body is the question's events; for a stored answer that is one.
+    """Return the response whose body is the events of a question that no stored answer served.
 
-    Raises what `Pipeline.look_up` raises, and Overloaded: nothing has been sent then. Whatever goes wrong
-    later is told by a `problem` event.
+    Raises Overloaded: nothing has been sent then. Whatever goes wrong later is told by a `problem` event.
     """
-    found = pipeline.look_up(question)
-    if isinstance(found, Answer):
-        headers = {**cache_headers(found.cache), **HEADERS}
-        return HttpResponse(event("answer", rendered(found)), content_type=MEDIA_TYPE, headers=headers)
     told = Told()
-    in_background(lambda: _make(pipeline, found, told))
+    in_background(lambda: _make(pipeline, missed, told))
     release_connection()
     return StreamingHttpResponse(_events(told, keep_alive_s), content_type=MEDIA_TYPE, headers=HEADERS)
+
+
+def one_event(answer: bytes, headers: Mapping[str, str]) -> HttpResponse:
+    """Return the response whose body is the one event of a stored answer. `answer` is its JSON."""
+    return HttpResponse(event("answer", answer), content_type=MEDIA_TYPE, headers={**headers, **HEADERS})
 
 
 def event(name: str, data: bytes) -> bytes:

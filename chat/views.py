@@ -12,7 +12,12 @@ from chat import assembly
 from chat.cache_headers import cache_headers, read_directives
 from chat.serializers import read_body, rendered
 from chat.status import Health, ServiceStatus, health
-from chat.streaming import streamed, wants_events
+from chat.streaming import one_event, streamed, wants_events
+from chat.turnstile import Turnstile
+from chat.types import Answer
+
+LOOK_UPS = Turnstile()
+"""What is stored is looked up in turn; who waits for a language model has left."""
 
 
 class ChatView(APIView):
@@ -28,14 +33,24 @@ class ChatView(APIView):
     def post(self, request: Request) -> HttpResponseBase:
         meta = request.META
         directives = read_directives(meta.get("HTTP_CACHE_CONTROL", ""))
-        body = read_body(meta.get("CONTENT_TYPE", ""), request.body)
-        question = body.question(Admission(request, wish_of(body, directives)))
-        if wants_events(request):
-            return streamed(assembly.pipeline(), question)
-        answer = assembly.pipeline().answer(question)
-        # Not DRF's Response: to negotiate and render it costs more than the look-up.
-        headers = cache_headers(answer.cache)
-        return HttpResponse(rendered(answer), content_type="application/json", headers=headers)
+        raw = request.body  # before its turn: a client may send it slowly
+        as_events = wants_events(request)
+        pipeline = assembly.pipeline()
+        with LOOK_UPS:
+            body = read_body(meta.get("CONTENT_TYPE", ""), raw)
+            found = pipeline.look_up(body.question(Admission(request, wish_of(body, directives))))
+            if isinstance(found, Answer):
+                return answered(found, as_events=as_events)
+        return streamed(pipeline, found) if as_events else answered(pipeline.make(found))
+
+
+def answered(answer: Answer, *, as_events: bool = False) -> HttpResponse:
+    """Return the response that holds the answer: its JSON body, or that as the one event of a stream."""
+    headers = cache_headers(answer.cache)
+    if as_events:
+        return one_event(rendered(answer), headers)
+    # Not DRF's Response: to negotiate and render it costs more than the look-up.
+    return HttpResponse(rendered(answer), content_type="application/json", headers=headers)
 
 
 class HealthView(APIView):

@@ -22,6 +22,8 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 django_stubs_ext.monkeypatch()  # forms and admin classes can be subscripted with their model
 
 BASE_DIR = Path(__file__).resolve().parent.parent
+MOST_WORKERS = 4
+"""The most that are started unasked. Each takes 300 MB, mostly for the embedding model's weights."""
 
 
 class Environment(BaseSettings):
@@ -68,7 +70,7 @@ class Environment(BaseSettings):
     WARM_ON_START: bool = False
     LLM_SLOTS: int | None = Field(default=None, ge=2, le=1024)
     FILL_TIMEOUT_S: float = Field(default=60.0, ge=1, le=600)
-    WEB_WORKERS: int = Field(default=1, ge=1, le=64)
+    WEB_WORKERS: int | None = Field(default=None, ge=1, le=64)
     WEB_THREADS: int = Field(default=512, ge=8, le=4096)
     PORT: int = Field(default=8003, ge=1, le=65535)
     LOG_LEVEL: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
@@ -116,7 +118,7 @@ def read_environment() -> Environment:
         complaints.append(f"{' and '.join(ways)} are set together: set one of them")
     if found.REDIS_SENTINEL_PASSWORD and not found.REDIS_SENTINELS:
         complaints.append("REDIS_SENTINEL_PASSWORD is set without REDIS_SENTINELS: set both or neither")
-    if found.WEB_WORKERS > 1 and not ways:
+    if (found.WEB_WORKERS or 1) > 1 and not ways:
         complaints.append(
             "WEB_WORKERS is more than 1 without Redis: set REDIS_URL, or leave WEB_WORKERS at 1"
         )
@@ -161,6 +163,12 @@ def unsafe_in_production(found: Environment) -> list[str]:
     return [message for is_wrong, message in rules if is_wrong]
 
 
+def default_workers(*, has_redis: bool) -> int:
+    """Return how many processes answer. Threads share one interpreter, processes do not; but processes need a
+    cache in common."""
+    return min(os.cpu_count() or 1, MOST_WORKERS) if has_redis else 1
+
+
 ENV = read_environment()
 IS_PRODUCTION = ENV.TRIA_ENV == "production"
 DATA_DIR = ENV.TRIA_DATA_DIR
@@ -169,7 +177,6 @@ try:
 except OSError as error:
     raise ImproperlyConfigured(f"TRIA_DATA_DIR: cannot be made: {error}") from None
 PORT = ENV.PORT
-WEB_WORKERS = ENV.WEB_WORKERS
 WEB_THREADS = ENV.WEB_THREADS
 FILL_TIMEOUT_S = ENV.FILL_TIMEOUT_S
 REQUIRE_API_KEY = IS_PRODUCTION if ENV.REQUIRE_API_KEY is None else ENV.REQUIRE_API_KEY
@@ -248,6 +255,15 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "axes.middleware.AxesMiddleware",
 ]
+# What the API passes instead: it has no sessions, forms, messages, log-ins or files.
+API_PATHS = r"/api/(?!docs$|schema$)|/metrics$"
+API_MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "tria_site.csp.ContentSecurityPolicyMiddleware",
+    "tria_site.handlers.CorsWithOrigin",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
@@ -292,6 +308,7 @@ if ENV.REDIS_HOST:
     REDIS_URL = f"redis://{secret}{ENV.REDIS_HOST}:{ENV.REDIS_PORT}/{ENV.REDIS_DB}"
 if REDIS_SENTINELS:
     REDIS_URL = f"redis://{secret}{ENV.REDIS_SENTINEL_MASTER}/{ENV.REDIS_DB}"
+WEB_WORKERS = ENV.WEB_WORKERS or default_workers(has_redis=REDIS_URL is not None)
 CACHES: dict[str, dict[str, object]] = {
     # For throttles and sessions. LOCATION: the alias whose connections it uses; empty: this process's memory.
     "default": {

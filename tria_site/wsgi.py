@@ -8,7 +8,11 @@ from threading import Thread
 from django.core.wsgi import get_wsgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tria_site.settings")
-application = get_wsgi_application()
+_pages = get_wsgi_application()
+
+from tria_site.handlers import ApiHandler, application_of  # noqa: E402
+
+application = application_of(api=ApiHandler(), pages=_pages)
 
 
 PARENT_SEEN_EVERY_S = 0.5

@@ -13,6 +13,7 @@ from rest_framework.request import Request
 
 from chat import assembly, streaming, views
 from chat.errors import Overloaded
+from chat.run import Missed
 from chat.streaming import KEEP_ALIVE, streamed, wants_events
 from chat.types import Question
 from tests.fakes.kitchen import COLLECTION, Kitchen
@@ -137,10 +138,16 @@ def test_a_bug_is_told_without_its_cause_and_logged(
     assert [record.levelno for record in caplog.records] == [logging.ERROR]
 
 
+def missed(kitchen: Kitchen) -> Missed:
+    """Return the question as the pipeline has looked it up: nothing is stored for it yet."""
+    found = kitchen.pipeline.look_up(Question(message=REFUND, collection=COLLECTION))
+    assert isinstance(found, Missed)
+    return found
+
+
 def test_comments_are_sent_while_nothing_happens(kitchen: Kitchen) -> None:
     left: list[Callable[[], None]] = []
-    question = Question(message=REFUND, collection=COLLECTION)
-    response = streamed(kitchen.pipeline, question, in_background=left.append, keep_alive_s=0.001)
+    response = streamed(kitchen.pipeline, missed(kitchen), in_background=left.append, keep_alive_s=0.001)
     assert isinstance(response, StreamingHttpResponse)
     sent = parts(response)
     assert [next(sent), next(sent)] == [KEEP_ALIVE, KEEP_ALIVE]
@@ -150,8 +157,7 @@ def test_comments_are_sent_while_nothing_happens(kitchen: Kitchen) -> None:
 
 def test_an_answer_is_made_and_kept_though_its_asker_has_gone(kitchen: Kitchen) -> None:
     left: list[Callable[[], None]] = []
-    question = Question(message=REFUND, collection=COLLECTION)
-    response = streamed(kitchen.pipeline, question, in_background=left.append, keep_alive_s=0.001)
+    response = streamed(kitchen.pipeline, missed(kitchen), in_background=left.append, keep_alive_s=0.001)
     next(parts(response))
     response.close()
     left.pop()()
@@ -172,7 +178,7 @@ def test_no_thread_is_a_plain_refusal(kitchen: Kitchen, monkeypatch: pytest.Monk
 
     monkeypatch.setattr(streaming, "Thread", NoThread)
     with pytest.raises(Overloaded):
-        streamed(kitchen.pipeline, Question(message=REFUND, collection=COLLECTION))
+        streamed(kitchen.pipeline, missed(kitchen))
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,10 @@
 """The bulkhead of a real server: what waits for the language model holds up nothing else."""
 
+import socket
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 
@@ -61,6 +63,22 @@ def test_conversations_that_differ_and_ask_the_same_are_all_answered_by_one_gene
     assert Counter(call.stage for call in llm.calls) == {"classify": 1, "generate": 1, "validate": 1}
     assert {reply.outcome for reply in replies} <= {"miss", "collapsed", "hit"}
     assert taken(product) == {"calling": 0, "queued": 0, "admitted": 0}
+
+
+def test_bodies_that_never_end_hold_up_no_hits(product: Product) -> None:
+    hot = ask(product, HOT)
+    head = (
+        b"POST /api/chat HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+        b'Content-Length: 100\r\n\r\n{"message": '
+    )
+    with ExitStack() as open_sockets:
+        for _ in range(THREADS // 4):
+            client = open_sockets.enter_context(socket.create_connection(("127.0.0.1", product.port), 5))
+            client.sendall(head)
+        for _ in range(20):
+            began = time.monotonic()
+            assert ask(product, HOT).text == hot.text
+            assert time.monotonic() - began < AT_ONCE_S
 
 
 def test_past_its_places_a_server_refuses_at_once_and_hits_are_answered_all_the_same(

@@ -1,12 +1,13 @@
 """The environment is checked at the start, and messages name the variable."""
 
+import os
 import re
 from pathlib import Path
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from tria_site.settings import BASE_DIR, Environment, read_environment
+from tria_site.settings import BASE_DIR, Environment, default_workers, read_environment
 
 PRODUCTION = {
     "TRIA_ENV": "production",
@@ -123,6 +124,17 @@ def test_more_than_one_worker_needs_redis(environment: pytest.MonkeyPatch) -> No
         read_environment()
     environment.setenv("REDIS_HOST", "localhost")
     assert read_environment().WEB_WORKERS == 2
+
+
+def test_with_redis_there_are_as_many_workers_as_processors_and_no_more_than_four(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    assert (default_workers(has_redis=True), default_workers(has_redis=False)) == (2, 1)
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    assert default_workers(has_redis=True) == 4
+    monkeypatch.setattr(os, "cpu_count", lambda: None)
+    assert default_workers(has_redis=True) == 1
 
 
 def test_sentinels_are_addresses_and_stand_for_redis(environment: pytest.MonkeyPatch) -> None:
