@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from cachemgmt.api import BookCall
+from chat.checks.figures import unsupported_figures
+from chat.checks.links import unsupported_links
 from chat.providers.base import Provider
-from chat.stages.figures import unsupported_figures
-from chat.stages.links import unsupported_links
 from chat.types import Passage, Reply, Turn, Verdict
 
 

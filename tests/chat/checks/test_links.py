@@ -2,7 +2,7 @@
 
 import pytest
 
-from chat.stages.links import links, unsupported_links
+from chat.checks.links import links, unsupported_links
 from chat.types import Passage
 
 POLICY = Passage(
