@@ -101,8 +101,7 @@ def phones(text: str) -> Iterator[Phone]:
         groups = [(run.start() + g.start(), run.start() + g.end()) for g in _GROUP.finditer(run.group())]
         if _IDENTIFIER.search(text[max(0, run.start() - 40) : run.start()]):
             continue
-        if phone := _phone_in(text, run.start(), groups):
-            yield phone
+        yield from _phones_in(text, run.start(), groups)
 
 
 def without_phones(text: str) -> str:
@@ -113,12 +112,15 @@ def without_phones(text: str) -> str:
     return text
 
 
-def _phone_in(text: str, run_start: int, groups: Sequence[tuple[int, int]]) -> Phone | None:
-    """Return the first telephone number that begins with one of a run's groups of digits."""
+def _phones_in(text: str, run_start: int, groups: Sequence[tuple[int, int]]) -> Iterator[Phone]:
+    """Yield the telephone numbers that a run's groups of digits make, one after the other."""
+    end = 0
     for n, (start, _) in enumerate(groups):
+        if start < end:
+            continue
         lead = text[groups[n - 1][1] : start] if n else text[run_start:start]
         whole_start = start if n else run_start
-        if n and lead.strip(" ("):  # a hyphen or a dot: this is the inside of a number
+        if n and lead.strip(" (") and lead != " / ":  # a hyphen or a dot: this is the inside of a number
             continue
         own = _without_what_follows(text, groups[n : n + _MOST_GROUPS])
         digits = [text[a:b] for a, b in own]
@@ -130,8 +132,7 @@ def _phone_in(text: str, run_start: int, groups: Sequence[tuple[int, int]]) -> P
             end = own[n_groups - 1][1]
             extension = _EXTENSION.match(text, end)
             end = extension.end() if extension else end
-            return Phone(dialled, extension[1] if extension else "", text[whole_start:end], whole_start, end)
-    return None
+            yield Phone(dialled, extension[1] if extension else "", text[whole_start:end], whole_start, end)
 
 
 def _without_what_follows(text: str, groups: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
