@@ -88,7 +88,7 @@ def configured_provider(name: str) -> "Provider | None":
 
 def validation(provider: "Provider") -> Table:
     """Return, by flaw and style, how many replies the figures guard alone and the whole stage refuse."""
-    from chat.stages.figures import unsupported_figures
+    from chat.checks.figures import unsupported_figures
     from chat.stages.validate import validate
     from chat.types import Reply
 

@@ -3,6 +3,7 @@ prompt, model or algorithm is ever taken for one of this."""
 
 from dataclasses import dataclass
 from hashlib import blake2b
+from importlib.metadata import version
 from pathlib import Path
 
 from cachemgmt.api import fingerprint
@@ -11,6 +12,13 @@ from chat.knowledge.chunking import CHUNKING
 from chat.providers.base import Provider
 
 CHAT = Path(__file__).parent
+CHECKS = [
+    "checks/as_read.py",
+    "checks/figures.py",
+    "checks/hosts.py",
+    "checks/links.py",
+    "checks/phones.py",
+]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,14 +69,14 @@ def stage_versions(provider: Provider, embedder_id: str) -> Versions:
             provider.name,
             dict(provider.fingerprint("generate")),
             dict(provider.fingerprint("validate")),
+            [version("tldextract"), version("phonenumbers")],
             source_hash(
                 "types.py",
                 "fills.py",
                 "scope.py",
                 "stages/generate.py",
                 "stages/validate.py",
-                "stages/figures.py",
-                "stages/links.py",
+                *CHECKS,
                 "unseen.py",
                 "privacy.py",
                 "common_words.txt",

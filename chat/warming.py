@@ -11,6 +11,7 @@ from django.db import close_old_connections, transaction
 
 from cachemgmt.api import Overloaded, Warmed, WarmingList, request_run
 from chat import assembly
+from chat.checks.hosts import load_suffixes
 from chat.errors import ChatError
 from chat.types import Question
 
@@ -60,6 +61,7 @@ def prepare_in_background() -> None:
 def _prepare() -> None:
     try:
         assembly.pipeline().make_ready(settings.DEFAULT_COLLECTION)
+        load_suffixes()
         if settings.WARM_ON_START:
             row = WarmingList.objects.filter(name="sample").first()
             if row:

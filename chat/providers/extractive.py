@@ -67,8 +67,13 @@ class ExtractiveProvider:
         if stage == "classify":
             files += [INTENTS_FILE, here.parent / "context.py"]
         else:
-            files += [here.parent / name for name in ("stages/figures.py", "knowledge/ranking.py")]
-            files.append(here.parent / "knowledge/chunking.py")
+            names = (
+                "checks/as_read.py",
+                "checks/figures.py",
+                "knowledge/ranking.py",
+                "knowledge/chunking.py",
+            )
+            files += [here.parent / name for name in names]
         digest = blake2b(b"".join(file.read_bytes() for file in files), digest_size=8)
         return {"embedder": self._embedder.id, "source": digest.hexdigest(), "privacy": privacy_version()}
 

@@ -9,11 +9,11 @@ from threading import Lock
 import numpy as np
 
 from cachemgmt.api import BookCall
+from chat.checks.figures import figures
 from chat.knowledge.embedders import Embedder, Floats
 from chat.knowledge.ranking import GramWeights, blend, heading_to_embed, scores, text_to_embed
 from chat.providers.late_interaction import LateInteraction, TokenEmbedder
 from chat.providers.quoting import Sentence, sentences_of
-from chat.stages.figures import figures
 from chat.types import Passage
 
 PASSAGE_WEIGHT = 1.5

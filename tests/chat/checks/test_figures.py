@@ -2,7 +2,7 @@
 
 import pytest
 
-from chat.stages.figures import figures, unsupported_figures
+from chat.checks.figures import figures, unsupported_figures
 from chat.types import Passage
 
 

@@ -2,7 +2,8 @@
 
 A language model that checks a reply overlooks a wrong number now and then; comparing numbers needs no
 model. A figure is a number, in digits or words, with the unit next to it; both must match, after "2 weeks"
-and "14 days" have been made one.
+and "14 days" have been made one. The digits of telephone numbers and addresses are no figures: those are
+compared as a whole (`phones`, `links`).
 """
 
 import re
@@ -10,6 +11,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
+from chat.checks.as_read import as_read
+from chat.checks.links import without_links
+from chat.checks.phones import without_phones
 from chat.types import Passage
 
 _BELOW_TWENTY = """
@@ -79,9 +83,10 @@ def unsupported_figures(reply: str, passages: Sequence[Passage], question: str) 
     "14 euros", and "5 working days" not "5 days". Pure; a figure is named once.
     """
     sources = [" \n ".join([p.title, *p.heading_path, p.text]) for p in passages]
-    known = {(figure.value, figure.unit) for text in [*sources, question] for figure in figures(text)}
+    texts = [*map(without_phones, sources), question]
+    known = {(figure.value, figure.unit) for text in texts for figure in figures(text)}
     objections: list[str] = []
-    for figure in figures(reply):
+    for figure in figures(without_phones(without_links(reply))):
         objection = f"'{figure.written}' is not in the passages."
         if (figure.value, figure.unit) not in known and objection not in objections:
             objections.append(objection)
@@ -90,7 +95,7 @@ def unsupported_figures(reply: str, passages: Sequence[Passage], question: str) 
 
 def figures(text: str) -> Iterator[Figure]:
     """Yield the figures of a text in order. In "3 to 5 days" both numbers are days."""
-    plain = re.sub(r"\s+", " ", text.casefold().translate(_PLAIN))
+    plain = re.sub(r"\s+", " ", as_read(text).casefold().translate(_PLAIN))
     plain = re.sub(r"\b(?:an?|one) year and a half\b", "18 months", plain)
     found = list(_FIGURE.finditer(plain))
     units: list[str | None] = [None] * len(found)
@@ -103,15 +108,7 @@ def figures(text: str) -> Iterator[Figure]:
         yield from _read(match, unit)
 
 
-_PLAIN = {
-    ord("–"): "-",
-    ord("—"): "-",
-    ord("\u00a0"): " ",
-    ord("\u202f"): " ",
-    ord("‑"): "-",
-    ord("*"): None,
-    ord("_"): " ",
-}
+_PLAIN = {ord("*"): None, ord("_"): " "}
 
 
 def _unit_of(match: re.Match[str]) -> str | None:
