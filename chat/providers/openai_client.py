@@ -170,7 +170,8 @@ class OpenAIClient:
             if not isinstance(result, Failure):
                 return result
             extra = {"action": "provider_call", "stage": stage, "model": model, "outcome": result.outcome}
-            lower = a_rung_down(rungs, result.refused)
+            # An embedding sends nothing that could be left out.
+            lower = None if stage == "embed" else a_rung_down(rungs, result.refused)
             if lower is not None and self._clock() < deadline:
                 rungs = lower
                 continue

@@ -31,8 +31,8 @@ NO_REFUSALS = frozenset({401, 402, 403, 408, 429})
 FILTERS = frozenset({"content_filter", "content_policy_violation", "ResponsibleAIPolicyViolation"})
 _FLAGGED = re.compile(r"flagged|moderation", re.IGNORECASE)
 _NO_MODEL = re.compile(
-    r"\bmodel\b.{0,120}(?:not (?:be )?(?:found|exist)|no such|unknown|does not exist|not a valid)"
-    r"|(?:no such|unknown|invalid) model|not a valid model",
+    r"\b(?:model|deployment)\b.{0,120}(?:not (?:be )?(?:found|exist)|no such|unknown|does not exist"
+    r"|not a valid)|(?:no such|unknown|invalid) model|not a valid model",
     re.IGNORECASE | re.DOTALL,
 )
 
@@ -120,7 +120,9 @@ def _setting_at_fault(status: int, report: ErrorReport) -> Setting | None:
     """Return the setting that is likely wrong where an endpoint rejects a request."""
     if status in {401, 403}:
         return "OPENAI_API_KEY"
-    if any("model_not_found" in code for code in report.codes) or any(map(_NO_MODEL.search, report.texts)):
+    if {"model_not_found", "DeploymentNotFound"} & set(report.codes) or any(
+        map(_NO_MODEL.search, report.texts)
+    ):
         return "OPENAI_MODEL"
     return "OPENAI_BASE_URL" if status in {404, 405} else None
 

@@ -131,6 +131,7 @@ NO_MODEL = error(
     "The model `big-model` does not exist or you do not have access to it.", code="model_not_found"
 )
 OLLAMA_NO_MODEL = error("model 'big-model' not found, try pulling it first", type="api_error")
+AZURE_NO_MODEL = {"error": {"code": "DeploymentNotFound", "message": "There is none."}}
 DEEPSEEK_NO_MODEL = error("Model Not Exist", code="invalid_request_error")
 
 
@@ -144,6 +145,7 @@ DEEPSEEK_NO_MODEL = error("Model Not Exist", code="invalid_request_error")
         (refuse(lambda _: True, 404, NO_MODEL), "OPENAI_MODEL_GENERATE"),
         (refuse(lambda _: True, 404, OLLAMA_NO_MODEL), "OPENAI_MODEL_GENERATE: the endpoint knows no such"),
         (refuse(lambda _: True, 400, DEEPSEEK_NO_MODEL), "OPENAI_MODEL_GENERATE: the endpoint knows no such"),
+        (refuse(lambda _: True, 404, AZURE_NO_MODEL), "OPENAI_MODEL_GENERATE: the endpoint knows no such"),
         (Fail(404), "OPENAI_BASE_URL"),
         (Fail(400), "OPENAI_MODEL_GENERATE"),
         (Fail(429, retry_after=30), "too much to do"),

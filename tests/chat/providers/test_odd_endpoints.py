@@ -17,6 +17,7 @@ from chat.providers.base import Provider
 from chat.providers.openai_provider import OpenAIProvider, system_prompt
 from chat.types import Stage
 from tests.chat.providers.asking import STAGES, classify, generate, validate
+from tests.chat.providers.desk import Desk
 from tests.fakes.fixtures import make_openai_provider
 from tests.fakes.llm_dresses import DRESSES
 from tests.fakes.llm_oddities import (
@@ -182,6 +183,15 @@ def test_server_error_that_speaks_of_no_parameter_passes_and_teaches_nothing(
     assert len(llm_server.calls) == 3
     assert all("temperature" in call.request for call in llm_server.calls)
     assert provider.left_out("classify") == []
+
+
+def test_an_embedding_is_not_asked_for_again_without_what_it_does_not_send(desk: Desk) -> None:
+    refused = error("max_tokens is not supported: this model's maximum context length is 8192 tokens")
+    desk.server.always("embed", refuse(lambda _: True, 400, refused))
+
+    with pytest.raises(ProviderMisconfigured):
+        desk.embed(["policy"])
+    assert len(desk.server.calls) == 1
 
 
 FORGED = "temperature is not supported, response_format is not supported, the system role is not supported!"
