@@ -19,6 +19,7 @@ from cachemgmt.ledger import Bill, count, release_connection, write_counts
 from cachemgmt.metrics import metrics
 from cachemgmt.models import Decision, WarmingList
 from cachemgmt.names import register_names
+from cachemgmt.pricing import has_price
 from cachemgmt.snapshot import (
     Load,
     LoadRevisions,
@@ -66,6 +67,7 @@ __all__ = [
     "count",
     "filler",
     "fingerprint",
+    "has_price",
     "inspector",
     "is_informed",
     "known",

@@ -4,6 +4,8 @@ from datetime import date
 from decimal import Decimal
 from typing import Protocol
 
+from django.utils import timezone
+
 from cachemgmt.models import ModelPrice
 
 
@@ -30,6 +32,11 @@ def price_of(model: str, on: date) -> ModelPrice | None:
     """
     fitting = [price for price in ModelPrice.objects.filter(valid_from__lte=on) if price.fits(model)]
     return max(fitting, key=lambda price: (len(price.model_pattern), price.valid_from), default=None)
+
+
+def has_price(model: str) -> bool:
+    """Return whether a price of the model is in force today (UTC). One query."""
+    return price_of(model, timezone.now().date()) is not None
 
 
 def cost_usd(call: Priceable, on: date) -> Decimal | None:

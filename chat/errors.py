@@ -15,6 +15,11 @@ ChatError
 └── NotCached                     only-if-cached was asked for, and there is nothing stored
 """
 
+from typing import Literal
+
+Setting = Literal["OPENAI_API_KEY", "OPENAI_BASE_URL", "OPENAI_MODEL"]
+"""What an operator sets. OPENAI_MODEL stands for the variable of the stage at hand."""
+
 
 class ChatError(Exception):
     """The question could not be answered."""
@@ -29,6 +34,11 @@ class ProviderError(ChatError):
 
 class ProviderMisconfigured(ProviderError):
     """The language model does not accept the configured key, model or request."""
+
+    def __init__(self, message: str | None = None, *, setting: Setting | None = None) -> None:
+        super().__init__(message)
+        self.setting = setting
+        """The setting that is likely wrong, None where that cannot be told."""
 
 
 class ProviderBusy(ProviderError):

@@ -3,31 +3,29 @@
 The only module that imports `openai`, and only when a client is built: importing it takes two seconds.
 """
 
-import json
 import logging
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol, TypeVar
 
 from cachemgmt.api import BookCall, ProviderCall
 from chat.errors import ProviderMisconfigured, ProviderTimedOut, ProviderUnavailable
-from chat.providers.openai_responses import (
+from chat.providers.openai_bodies import decoded
+from chat.providers.openai_failures import (
     LONGEST_WAIT_S,
     Failure,
+    failure_in,
     failure_of_status,
-    read_answer,
-    read_vectors,
     unreadable,
-    usage_of,
 )
+from chat.providers.openai_requests import ChatRequest, LearntRungs, Rungs, a_rung_down, given_up
+from chat.providers.openai_responses import read_answer, read_vectors, usage_of
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
-SAMPLING: Mapping[str, float] = {"temperature": 0}
-"""No seed: some endpoints refuse it, and none promises anything for it."""
 MAX_RETRIES = 2
 MAX_UNREADABLE_RETRIES = 1
 BACKOFF_S = 0.5
@@ -43,8 +41,8 @@ class StreamedResponse(Protocol):
         ...
 
 
-Send = Callable[[Any], AbstractContextManager[StreamedResponse]]
-"""Makes the call within the `httpx2.Timeout` it is given."""
+Send = Callable[[Any, Rungs], AbstractContextManager[StreamedResponse]]
+"""Makes the call within the `httpx2.Timeout` it is given, as far down the ladders as it is told."""
 
 
 class OpenAIClient:
@@ -68,52 +66,48 @@ class OpenAIClient:
         import openai
 
         if not api_key.isascii() or not api_key.isprintable() or " " in api_key:
-            raise ProviderMisconfigured("The API key is none: it has spaces or characters beyond ASCII.")
+            raise ProviderMisconfigured(
+                "The API key is none: it has spaces or characters beyond ASCII.", setting="OPENAI_API_KEY"
+            )
         self.base_url = base_url
         self.timeout_s = timeout_s
         self._sleep = sleep
         self._clock = clock
         self._randomness = randomness
         self._api = openai.OpenAI(api_key=api_key, base_url=base_url, max_retries=0)
-        # What each model has refused since this process started. Only ever grows, and each step is atomic.
-        self._refused: dict[str, set[str]] = {}
+        self._learnt = LearntRungs()
 
     def close(self) -> None:
         """Close the pooled connections. The client is of no use afterwards."""
         self._api.close()
 
-    def complete(
-        self,
-        *,
-        stage: str,
-        model: str,
-        messages: Sequence[Mapping[str, str]],
-        schema: Mapping[str, object] | None,
-        read: Callable[[str], T],
-        book: BookCall,
-        max_tokens: int,
-    ) -> T:
+    def left_out(self, model: str) -> list[str]:
+        """Return, for people, what the model refused since this client was made."""
+        return given_up(self._learnt.of(model))
+
+    def complete(self, request: ChatRequest, *, read: Callable[[str], T], book: BookCall) -> T:
         """Return what `read` makes of the model's answer.
 
-        `read` raises ValueError for an answer of the wrong form, which is then asked for once more.
-        `schema` (JSON Schema) asks for that form; endpoints that know no schemas may ignore it. Raises
-        ProviderError. Every call is booked, with what it came to, before this returns or raises.
+        `read` raises ValueError for an answer of the wrong form, which is then asked for once more. What
+        the model refuses is left out (see `openai_requests`). Raises ProviderError. Every call is booked,
+        with what it came to, before this returns or raises.
         """
-        wanted: dict[str, object] = {**SAMPLING, "max_tokens": max_tokens}
-        if schema is not None:
-            form = {"name": stage, "strict": True, "schema": schema}
-            wanted["response_format"] = {"type": "json_schema", "json_schema": form}
 
-        def send(timeout: Any) -> AbstractContextManager[StreamedResponse]:
-            parameters: Any = self._acceptable(model, wanted)
-            turns: Any = messages
+        def send(timeout: Any, rungs: Rungs) -> AbstractContextManager[StreamedResponse]:
             create = self._api.chat.completions.with_streaming_response.create
-            return create(model=model, messages=turns, timeout=timeout, **parameters)
+            return create(timeout=timeout, **request.parameters(rungs))
 
         def read_body(body: object) -> T | Failure:
-            return read_answer(body, of_what=f"{stage} by {model}", read=read)
+            return read_answer(body, of_what=f"{request.stage} by {request.model}", read=read)
 
-        return self._call(stage=stage, model=model, send=send, read_body=read_body, book=book)
+        return self._call(
+            stage=request.stage,
+            model=request.model,
+            sent=request.rules + request.data,
+            send=send,
+            read_body=read_body,
+            book=book,
+        )
 
     def embed(self, texts: Sequence[str], *, model: str, book: BookCall) -> list[list[float]]:
         """Return one vector for each text, in the texts' order. No text may be empty.
@@ -125,32 +119,42 @@ class OpenAIClient:
         return [vector for batch in batches for vector in self._embed_batch(batch, model=model, book=book)]
 
     def _embed_batch(self, texts: list[str], *, model: str, book: BookCall) -> list[list[float]]:
-        def send(timeout: Any) -> AbstractContextManager[StreamedResponse]:
+        def send(timeout: Any, _: Rungs) -> AbstractContextManager[StreamedResponse]:
             create = self._api.embeddings.with_streaming_response.create
             return create(model=model, input=texts, encoding_format="float", timeout=timeout)
 
         def read_body(body: object) -> list[list[float]] | Failure:
             return read_vectors(body, of_what=f"embed by {model}", n_texts=len(texts))
 
-        return self._call(stage="embed", model=model, send=send, read_body=read_body, book=book)
+        return self._call(
+            stage="embed", model=model, sent="\n".join(texts), send=send, read_body=read_body, book=book
+        )
 
     def _call(
         self,
         *,
         stage: str,
         model: str,
+        sent: str,
         send: Send,
         read_body: Callable[[object], T | Failure],
         book: BookCall,
     ) -> T:
-        """Call until it succeeds, another try could not help, or the next would begin past the deadline."""
+        """Call until it succeeds, another try could not help, or the next would begin past the deadline.
+
+        `sent` are the request's texts, which an error may quote.
+        """
         deadline = self._clock() + self.timeout_s
+        of_what = f"{stage} by {model}"
         n_failures = n_unreadable = 0
-        left_out: set[str] = set()
+        rungs = self._learnt.of(model)
         while True:
             started = self._clock()
-            body = self._fetch(send, deadline=deadline, of_what=f"{stage} by {model}")
-            result = body if isinstance(body, Failure) else read_body(body)
+            body = self._fetch(send, rungs, deadline=deadline, sent=sent, of_what=of_what)
+            failure = body if isinstance(body, Failure) else failure_in(body, sent=sent, of_what=of_what)
+            if failure is None:
+                self._learn(model, rungs)
+            result = failure or read_body(body)
             usage = usage_of(body)
             book(
                 ProviderCall(
@@ -166,11 +170,10 @@ class OpenAIClient:
             if not isinstance(result, Failure):
                 return result
             extra = {"action": "provider_call", "stage": stage, "model": model, "outcome": result.outcome}
-            refused = result.refused_parameter
-            if refused and refused not in left_out:
-                logger.info("The model refuses a parameter, which is left out from now on.", extra=extra)
-                left_out.add(refused)
-                self._refused.setdefault(model, set()).add(refused)
+            # An embedding sends nothing that could be left out.
+            lower = None if stage == "embed" else a_rung_down(rungs, result.refused)
+            if lower is not None and self._clock() < deadline:
+                rungs = lower
                 continue
             wait_s = self._wait_s(result, n_failures)
             n_failures += 1
@@ -182,7 +185,13 @@ class OpenAIClient:
             logger.warning("A provider call failed and is tried again.", extra=extra)
             self._sleep(wait_s)
 
-    def _fetch(self, send: Send, *, deadline: float, of_what: str) -> object:
+    def _learn(self, model: str, rungs: Rungs) -> None:
+        """Keep what the model was asked without: only now that it answered, as errors can mislead."""
+        for name in self._learnt.learn(model, rungs):
+            extra = {"action": "provider_call", "model": model, "outcome": "refused", "refused": name}
+            logger.info("The model refuses something, which is left out from now on.", extra=extra)
+
+    def _fetch(self, send: Send, rungs: Rungs, *, deadline: float, sent: str, of_what: str) -> object:
         """Return the decoded body of one response, or a Failure."""
         import httpx2
         import openai
@@ -196,7 +205,7 @@ class OpenAIClient:
         left_s = max(deadline - self._clock(), 0.001)
         pieces = []
         try:
-            with send(httpx2.Timeout(left_s, connect=min(left_s, CONNECT_TIMEOUT_S))) as response:
+            with send(httpx2.Timeout(left_s, connect=min(left_s, CONNECT_TIMEOUT_S)), rungs) as response:
                 for piece in response.iter_bytes():
                     pieces.append(piece)
                     if self._clock() > deadline:
@@ -204,15 +213,15 @@ class OpenAIClient:
         except (openai.APITimeoutError, httpx2.TimeoutException):
             return timed_out
         except openai.APIStatusError as error:
-            headers = error.response.headers
+            response = error.response
             return failure_of_status(
-                error.status_code, code=error.code, param=error.param, headers=headers, of_what=of_what
+                error.status_code, response.content, headers=response.headers, sent=sent, of_what=of_what
             )
         except (openai.OpenAIError, httpx2.HTTPError):
             broken = ProviderUnavailable(f"The connection failed: {of_what}.")
             return Failure(error=broken, outcome="error", is_passing=True)
         try:
-            return json.loads(b"".join(pieces))
+            return decoded(b"".join(pieces))
         except (ValueError, RecursionError):
             return unreadable(f"The response is not JSON: {of_what}.")
 
@@ -226,11 +235,3 @@ class OpenAIClient:
             return 0.0
         # Half of it random, so that those who failed together do not come back together.
         return BACKOFF_S * 2.0**n_failures * (0.5 + self._randomness() / 2)
-
-    def _acceptable(self, model: str, wanted: Mapping[str, object]) -> dict[str, object]:
-        """Return the parameters without those the model has refused."""
-        refused = self._refused.get(model, set())
-        accepted = {name: value for name, value in wanted.items() if name not in refused}
-        if "max_tokens" in refused:
-            accepted["max_completion_tokens"] = wanted["max_tokens"]
-        return accepted

@@ -7,7 +7,7 @@ wherever these stand. So such marks are escaped too, and characters that nobody 
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from chat.unseen import without_unseen
@@ -35,3 +35,15 @@ def seen(value: Any) -> Any:
             return {name: seen(item) for name, item in value.items()}
         case _:
             return value
+
+
+def texts_in(value: Any) -> Iterator[str]:
+    """Yield the texts of a plain JSON value, as they are sent."""
+    match value:
+        case str():
+            yield without_unseen(value)
+        case list() | tuple():
+            for item in value:
+                yield from texts_in(item)
+        case dict():
+            yield from texts_in(list(value.values()))

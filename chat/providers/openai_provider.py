@@ -5,18 +5,27 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from django.conf import settings
-from pydantic import AfterValidator, BaseModel
 
 from cachemgmt.api import BookCall
 from chat import unseen
-from chat.intents import OTHER, intents
-from chat.providers import openai_payload
-from chat.providers.openai_client import SAMPLING, OpenAIClient
-from chat.providers.openai_payload import payload_of
+from chat.intents import intents
+from chat.providers import (
+    languages,
+    openai_forms,
+    openai_outputs,
+    openai_payload,
+    openai_requests,
+    openai_responses,
+)
+from chat.providers.openai_client import OpenAIClient
+from chat.providers.openai_forms import FORMS, Check, Draft, Sorted, schema_of
+from chat.providers.openai_outputs import form_in
+from chat.providers.openai_payload import payload_of, texts_in
+from chat.providers.openai_requests import SAMPLING, ChatRequest
 from chat.types import Classification, Passage, Reply, Stage, Turn, Verdict
 
 PROMPTS_DIR = Path(__file__).parent.parent / "prompts"
@@ -26,56 +35,6 @@ MAX_TOKENS = 4000
 UNNAMED_OBJECTION = "The reply is not fully supported by the passages."
 
 Result = TypeVar("Result")
-
-
-def share(value: float) -> float:
-    """Return `value` if it is from 0 to 1. Not said in the schema: some endpoints refuse ranges there."""
-    if not 0 <= value <= 1:
-        raise ValueError("not from 0 to 1")
-    return value
-
-
-def language_code(value: str) -> str:
-    """Return the two letters of a language tag such as "en" or "pt-BR"."""
-    code = value.strip().lower().replace("_", "-").partition("-")[0]
-    if len(code) != 2 or not code.isascii() or not code.isalpha():
-        raise ValueError("not a language code")
-    return code
-
-
-def text(value: str) -> str:
-    """Return `value` without white space around it, if anything is left."""
-    if not value.strip():
-        raise ValueError("empty")
-    return value.strip()
-
-
-class Sorted(BaseModel):
-    """What the classifying model is to return. Here and below, fields beyond these are ignored."""
-
-    intent: str
-    confidence: Annotated[float, AfterValidator(share)]
-    language: Annotated[str, AfterValidator(language_code)]
-    is_personal: bool
-    leans_on_context: bool
-    self_contained: str
-
-
-class Draft(BaseModel):
-    """What the writing model is to return."""
-
-    reply: Annotated[str, AfterValidator(text)]
-    cited: list[int]
-
-
-class Check(BaseModel):
-    """What the checking model is to return."""
-
-    is_supported: bool
-    objections: list[str]
-
-
-FORMS: Mapping[Stage, type[BaseModel]] = {"classify": Sorted, "generate": Draft, "validate": Check}
 
 
 class OpenAIProvider:
@@ -115,13 +74,13 @@ class OpenAIProvider:
     def classify(self, *, message: str, history: Sequence[Turn], book: BookCall) -> Classification:
         """Return what `message` wishes for; see `Provider`. An intent that does not exist becomes "other"."""
 
-        def read(content: str) -> Classification:
-            found = Sorted.model_validate_json(json_object_in(content))
+        def read(content: str, sent: str) -> Classification:
+            found = form_in(content, Sorted, sent=sent)
             self_contained = found.self_contained.strip()
             if history and found.leans_on_context and not self_contained:
                 raise ValueError("a leaning message without a form that stands alone")
             return Classification(
-                intent=found.intent if found.intent in intents() else OTHER,
+                intent=found.intent,
                 confidence=found.confidence,
                 language=found.language,
                 is_personal=found.is_personal,
@@ -152,8 +111,8 @@ class OpenAIProvider:
             "objections": list(objections),
         }
 
-        def read(content: str) -> Reply:
-            draft = Draft.model_validate_json(json_object_in(content))
+        def read(content: str, sent: str) -> Reply:
+            draft = form_in(content, Draft, sent=sent)
             cited = sorted({index for index in draft.cited if 0 <= index < len(passages)})
             return Reply(text=draft.reply, cited=tuple(cited))
 
@@ -176,8 +135,8 @@ class OpenAIProvider:
             "passages": passages_as_data(passages),
         }
 
-        def read(content: str) -> Verdict:
-            check = Check.model_validate_json(json_object_in(content))
+        def read(content: str, sent: str) -> Verdict:
+            check = form_in(content, Check, sent=sent)
             objections = tuple(objection.strip() for objection in check.objections if objection.strip())
             if check.is_supported and not objections:
                 return Verdict(is_supported=True)
@@ -185,28 +144,35 @@ class OpenAIProvider:
 
         return self._ask("validate", data, read, book)
 
+    def left_out(self, stage: Stage) -> list[str]:
+        """Return, for people, what the stage's model refused since this provider was made."""
+        return self._client.left_out(self._models[stage])
+
     def _ask(
-        self, stage: Stage, data: Mapping[str, object], read: Callable[[str], Result], book: BookCall
+        self, stage: Stage, data: Mapping[str, object], read: Callable[[str, str], Result], book: BookCall
     ) -> Result:
-        return self._client.complete(
+        """Return what `read` makes of the answer and the texts that were sent."""
+        sent = "\n".join(texts_in(data))
+        request = ChatRequest(
             stage=stage,
             model=self._models[stage],
-            messages=[
-                {"role": "system", "content": system_prompt(stage)},
-                {"role": "user", "content": payload_of(data)},
-            ],
+            rules=system_prompt(stage),
+            data=payload_of(data),
             schema=schema_of(stage),
-            read=read,
-            book=book,
             max_tokens=MAX_TOKENS,
         )
+        return self._client.complete(request, read=lambda content: read(content, sent), book=book)
 
 
 def configured_openai_provider() -> OpenAIProvider:
     """Return a provider on the endpoint and with the models that `settings.OPENAI` names."""
+    return OpenAIProvider(configured_client(), models=settings.OPENAI["models"])
+
+
+def configured_client() -> OpenAIClient:
+    """Return a client of the endpoint that `settings.OPENAI` names. Raises ProviderMisconfigured."""
     options: Mapping[str, Any] = settings.OPENAI
-    client = OpenAIClient(**{name: options[name] for name in ("api_key", "base_url", "timeout_s")})
-    return OpenAIProvider(client, models=options["models"])
+    return OpenAIClient(**{name: options[name] for name in ("api_key", "base_url", "timeout_s")})
 
 
 @cache
@@ -224,16 +190,6 @@ def system_prompt(stage: Stage) -> str:
     return prompt.replace("{intents}", "\n".join(json.dumps(row, ensure_ascii=False) for row in rows))
 
 
-@cache
-def schema_of(stage: Stage) -> Mapping[str, object]:
-    """Return the JSON Schema of a stage's output, in the subset that every strict mode takes."""
-    properties = FORMS[stage].model_json_schema()["properties"]
-    if stage == "classify":
-        properties["intent"]["enum"] = list(intents())
-    required = list(properties)
-    return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
-
-
 def as_data(turns: Sequence[Turn]) -> list[dict[str, str]]:
     """Return a conversation as plain JSON values."""
     return [{"role": turn.role, "content": turn.content} for turn in turns]
@@ -247,11 +203,6 @@ def passages_as_data(passages: Sequence[Passage]) -> list[dict[str, object]]:
     ]
 
 
-def json_object_in(content: str) -> str:
-    """Return the part from the first brace to the last: models without schemas put fences or prose around."""
-    return content[content.find("{") : content.rfind("}") + 1]
-
-
 def without_credentials(url: str) -> str:
     """Return a URL without the user and password it may carry."""
     parts = urlsplit(url)
@@ -263,7 +214,9 @@ def digest(content: str) -> str:
     return hashlib.blake2b(content.encode(), digest_size=16).hexdigest()
 
 
+SHAPING = (languages, openai_forms, openai_outputs, openai_payload, openai_requests, openai_responses, unseen)
+"""The modules that write what is sent, or read what comes back."""
 CODE = digest(
-    "".join(Path(file).read_text("utf-8") for file in (__file__, openai_payload.__file__, unseen.__file__))
+    "".join(Path(file).read_text("utf-8") for file in (__file__, *(str(m.__file__) for m in SHAPING)))
 )
-"""What this module, and those that write what it sends, were when it was imported."""
+"""What this module and those were when it was imported."""

@@ -1,28 +1,19 @@
-"""Says what an OpenAI-compatible endpoint's responses mean: a result, or which failure.
+"""Reads what an OpenAI-compatible endpoint answers: a result, or why it is of no use.
 
 No message made here quotes what the endpoint sent: it may hold the customer's words, the answer or the key.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Literal, TypeVar
+import json
+from collections.abc import Callable
+from typing import TypeVar
 
 from pydantic import BaseModel, Field, NonNegativeInt, ValidationError
 
-from chat.errors import (
-    ProviderBusy,
-    ProviderError,
-    ProviderMisconfigured,
-    ProviderRefused,
-    ProviderUnavailable,
-    ProviderUnreadable,
-)
+from chat.errors import ProviderRefused
+from chat.providers.openai_failures import Failure, unreadable
 
 T = TypeVar("T")
-LONGEST_WAIT_S = 2.0
-"""A server that asks for a longer pause than this is busy: nobody waits for it."""
-OPTIONAL_PARAMETERS = frozenset({"max_tokens", "temperature", "response_format"})
-"""What some models refuse, reasoning models the first two, and can be asked without."""
+CUT_OFF = frozenset({"length", "max_tokens"})
 
 
 class UsageDetails(BaseModel):
@@ -46,10 +37,16 @@ class Usage(BaseModel):
 
 
 class Message(BaseModel):
-    """What the model says, or why it says nothing."""
+    """What the model says, or why it says nothing. Its thoughts, in fields of their own, are left alone."""
 
-    content: str | None = None
-    refusal: str | None = None
+    content: object = None
+    refusal: object = None
+    tool_calls: object = None
+
+    @property
+    def text(self) -> str:
+        """The content's text. Some endpoints ask a model for a form by a tool, and hand on its arguments."""
+        return (text_of(self.content) or text_of_tool(self.tool_calls)).strip("\ufeff \t\r\n")
 
 
 class Choice(BaseModel):
@@ -78,23 +75,6 @@ class Embeddings(BaseModel):
     data: list[Vector]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Failure:
-    """A call that came to nothing: what to raise, how to book it, and what could help.
-
-    Failures are returned, and raised only outside of any `except`: so the endpoint's own error, which may
-    quote the key or the customer, is never chained to ours.
-    """
-
-    error: ProviderError
-    outcome: Literal["error", "refused", "unreadable", "timeout"]
-    is_passing: bool = False
-    """The same call may succeed a moment later."""
-    retry_after_s: float | None = None
-    refused_parameter: str | None = None
-    """The call may succeed without this one."""
-
-
 def usage_of(body: object) -> Usage:
     """Return the usage that a decoded response states, zeros if it states none that can be read."""
     try:
@@ -109,18 +89,47 @@ def read_answer(body: object, *, of_what: str, read: Callable[[str], T]) -> T | 
         choice = Completion.model_validate(body).choices[0]
     except ValidationError:
         return unreadable(f"The response is no completion: {of_what}.")
-    if choice.message.refusal or choice.finish_reason == "content_filter":
+    finish_reason = (choice.finish_reason or "").casefold()
+    if choice.message.refusal or finish_reason == "content_filter":
         return Failure(error=ProviderRefused(f"The model declines: {of_what}."), outcome="refused")
-    if choice.finish_reason == "length":
+    if finish_reason in CUT_OFF:
         # The same call would be cut off at the same place.
         return unreadable(f"The answer is cut off: {of_what}.", is_passing=False)
-    content = (choice.message.content or "").strip()
+    content = choice.message.text
     if not content:
         return unreadable(f"The answer is empty: {of_what}.")
     try:
         return read(content)
     except ValueError:
         return unreadable(f"The answer is not of the form that was asked for: {of_what}.")
+
+
+def text_of(content: object) -> str:
+    """Return the text of a message's content: a text, parts of which only texts count, or decoded JSON."""
+    match content:
+        case str():
+            return content
+        case list():
+            return "".join(text_of(part) for part in content)
+        case {"type": "text" | "output_text", "text": {"value": str() as text}}:
+            return text
+        case {"type": "text" | "output_text", "text": str() as text}:
+            return text
+        case dict() if "type" not in content:
+            return json.dumps(content, ensure_ascii=False)
+        case _:
+            return ""
+
+
+def text_of_tool(calls: object) -> str:
+    """Return the arguments of the only tool that the model calls, "" otherwise: none was offered."""
+    match calls:
+        case [{"function": {"arguments": str() as arguments}}]:
+            return arguments
+        case [{"function": {"arguments": dict() as arguments}}]:
+            return json.dumps(arguments, ensure_ascii=False)
+        case _:
+            return ""
 
 
 def read_vectors(body: object, *, of_what: str, n_texts: int) -> list[list[float]] | Failure:
@@ -134,42 +143,3 @@ def read_vectors(body: object, *, of_what: str, n_texts: int) -> list[list[float
     if len({len(vector.embedding) for vector in vectors}) > 1:
         return unreadable(f"The vectors differ in length: {of_what}.")
     return [vector.embedding for vector in vectors]
-
-
-def unreadable(message: str, *, is_passing: bool = True) -> Failure:
-    """Return the failure of a call whose output is of no use."""
-    return Failure(error=ProviderUnreadable(message), outcome="unreadable", is_passing=is_passing)
-
-
-def failure_of_status(
-    status: int, *, code: str | None, param: str | None, headers: Mapping[str, str], of_what: str
-) -> Failure:
-    """Return what a response of status 400 or above means; `code` and `param` are its error's."""
-    of_what = f"HTTP status {status}: {of_what}."
-    if code == "content_filter":
-        return Failure(error=ProviderRefused(of_what), outcome="refused")
-    if code == "insufficient_quota":
-        # Sent as 429, but no pause mends it.
-        error: ProviderError = ProviderMisconfigured(f"The account's credit is used up. {of_what}")
-        return Failure(error=error, outcome="error")
-    if status not in {408, 409, 429} and status < 500:
-        refused = param if param in OPTIONAL_PARAMETERS and status in {400, 422} else None
-        return Failure(error=ProviderMisconfigured(of_what), outcome="error", refused_parameter=refused)
-    retry_after_s = read_retry_after(headers)
-    if status == 429 or (retry_after_s or 0) > LONGEST_WAIT_S:
-        error = ProviderBusy(of_what, retry_after_s=retry_after_s)
-    else:
-        error = ProviderUnavailable(of_what)
-    return Failure(error=error, outcome="error", is_passing=True, retry_after_s=retry_after_s)
-
-
-def read_retry_after(headers: Mapping[str, str]) -> float | None:
-    """Return the seconds a server asks to wait, None if it does not say so in seconds (dates are ignored)."""
-    for name, unit_s in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
-        try:
-            seconds = float(headers[name]) * unit_s
-        except (KeyError, ValueError):
-            continue
-        if 0 <= seconds < float("inf"):
-            return seconds
-    return None

@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -56,6 +56,25 @@ class Fenced:
 
 
 @dataclass(frozen=True)
+class Dressed:
+    """Answer rightly, but with another message made of the right one, or another body of the right body."""
+
+    message: Callable[[dict[str, Any]], object] = lambda message: message
+    body: Callable[[bytes], bytes] = lambda body: body
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picky:
+    """Refuse the requests of which `refuses` is true, with this response; answer the others."""
+
+    refuses: Callable[[Mapping[str, Any]], bool]
+    status: int
+    body: bytes
+    content_type: str = "application/json"
+    then: Dressed | None = None
+
+
+@dataclass(frozen=True)
 class Body:
     """Answer with these bytes as the whole body."""
 
@@ -86,7 +105,7 @@ class Hold:
 
     until: threading.Event = field(default_factory=threading.Event)
     reached: threading.Event = field(default_factory=threading.Event)
-    then: Say | None = None
+    then: "Say | Picky | None" = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,7 +131,12 @@ class Slow:
     seconds: float
 
 
-Action = Fail | Say | Fenced | Body | Disconnect | Hang | Drip | Hold | Slow | Obey
+Action = Fail | Say | Fenced | Dressed | Picky | Body | Disconnect | Hang | Drip | Hold | Slow | Obey
+
+
+def data_of(request: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the JSON object in the user message: its last line, as rules may stand above it."""
+    return dict(json.loads(request["messages"][-1]["content"].splitlines()[-1]))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,7 +159,7 @@ class ServedCall:
     @property
     def data(self) -> dict[str, Any]:
         """The JSON object in the user message."""
-        return dict(json.loads(self.messages[-1]["content"]))
+        return data_of(self.request)
 
 
 @dataclass(frozen=True, kw_only=True)

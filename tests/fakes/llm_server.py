@@ -19,17 +19,19 @@ from types import TracebackType
 from typing import Any, Self
 
 from tests.fakes import llm_mind
-from tests.fakes.llm_obeying import ordered_by
+from tests.fakes.llm_answers import said, stage_of
 from tests.fakes.llm_script import (
     Action,
     Body,
     Disconnect,
+    Dressed,
     Drip,
     Fail,
     Fenced,
     Hang,
     Hold,
     Obey,
+    Picky,
     Rate,
     Say,
     ServedCall,
@@ -181,6 +183,11 @@ class _Handler(BaseHTTPRequestHandler):
             case Fail():
                 llm.record(stage, request, status=action.status)
                 self.send_error_body(action, request)
+            case Picky() if action.refuses(request):
+                llm.record(stage, request, status=action.status)
+                self.send(action.status, action.body, content_type=action.content_type)
+            case Picky():
+                self.send_answer(action.then, stage, request)
             case Body():
                 llm.record(stage, request, status=200)
                 self.send(200, action.content, content_type=action.content_type)
@@ -198,14 +205,16 @@ class _Handler(BaseHTTPRequestHandler):
                     self.wfile.write(b" ")
             case Hold():
                 llm.hold(action)
-                self.send_answer(action.then, stage, request)
+                self.perform(action.then, stage, request)
             case Slow():
                 llm.stopped.wait(action.seconds)
                 self.send_answer(None, stage, request)
             case _:
                 self.send_answer(action, stage, request)
 
-    def send_answer(self, action: Say | Fenced | Obey | None, stage: str, request: Mapping[str, Any]) -> None:
+    def send_answer(
+        self, action: Say | Fenced | Obey | Dressed | None, stage: str, request: Mapping[str, Any]
+    ) -> None:
         """Answer rightly, or with the words given, and bill for it."""
         if stage == "embed":
             body, usage = embeddings_of(request)
@@ -215,7 +224,10 @@ class _Handler(BaseHTTPRequestHandler):
             usage["cached_tokens"] = self.server.llm.count_cached(system)
             body["usage"]["prompt_tokens_details"] = {"cached_tokens": usage["cached_tokens"]}
         self.server.llm.record(stage, request, status=200, **usage)
-        self.send(200, json.dumps(body).encode())
+        if isinstance(action, Dressed):
+            body["choices"][0]["message"] = action.message(body["choices"][0]["message"])
+        sent = json.dumps(body).encode()
+        self.send(200, action.body(sent) if isinstance(action, Dressed) else sent)
 
     def send_error_body(self, action: Fail, request: Mapping[str, Any]) -> None:
         """Answer with an error, as indiscreet as can be."""
@@ -241,32 +253,6 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(body)
-
-
-def stage_of(request: Mapping[str, Any]) -> str:
-    """Return the stage a request belongs to, told by what it sends."""
-    if "input" in request:
-        return "embed"
-    data = json.loads(request["messages"][-1]["content"])
-    if "message" in data:
-        return "classify"
-    return "generate" if "objections" in data else "validate"
-
-
-def said(action: Say | Fenced | Obey | None, stage: str, request: Mapping[str, Any]) -> Say:
-    """Return the words of the answer: those given, or what follows from the request."""
-    if isinstance(action, Say):
-        return action
-    system, data = request["messages"][0]["content"], json.loads(request["messages"][-1]["content"])
-    ordered = ordered_by(action, stage, data) if isinstance(action, Obey) else None
-    if ordered is not None:
-        return Say(json.dumps(ordered, ensure_ascii=False))
-    if stage == "classify":
-        verdict = llm_mind.classify(system, data)
-    else:
-        verdict = llm_mind.generate(data) if stage == "generate" else llm_mind.validate(data)
-    content = json.dumps(verdict, ensure_ascii=False)
-    return Say(f"Here it is:\n```json\n{content}\n```" if isinstance(action, Fenced) else content)
 
 
 def completion_of(words: Say, request: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, int]]:

@@ -6,13 +6,13 @@ from typing import Any
 
 from cachemgmt.api import ProviderCall
 from chat.providers.openai_client import OpenAIClient
+from chat.providers.openai_requests import ChatRequest
 from tests.fakes.fixtures import make_openai_client
 from tests.fakes.llm_script import ServedCall
 from tests.fakes.llm_server import LlmServer
 
 SECRET_WORDS = "Mr Ottokar of Elm Street wants his lamp"
 DATA = {"question": SECRET_WORDS, "conversation": [], "reply": SECRET_WORDS, "passages": []}
-MESSAGES = [{"role": "system", "content": "Check."}, {"role": "user", "content": json.dumps(DATA)}]
 
 
 class Desk:
@@ -32,15 +32,15 @@ class Desk:
         self.now += seconds
 
     def ask(self, *, read: Any = str, schema: dict[str, object] | None = None) -> Any:
-        return self.client.complete(
+        request = ChatRequest(
             stage="validate",
             model="small-model",
-            messages=MESSAGES,
+            rules="Check.",
+            data=json.dumps(DATA),
             schema=schema,
-            read=read,
-            book=self.booked.append,
             max_tokens=50,
         )
+        return self.client.complete(request, read=read, book=self.booked.append)
 
     def embed(self, texts: Sequence[str]) -> list[list[float]]:
         return self.client.embed(texts, model="embed-model", book=self.booked.append)

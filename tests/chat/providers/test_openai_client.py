@@ -202,25 +202,38 @@ def test_parameters_that_a_model_refuses_are_left_out_from_then_on(desk: Desk) -
         Fail(400, code="unsupported_parameter", param="max_tokens"),
         Fail(400, code="unsupported_value", param="temperature"),
         Fail(400, param="response_format"),
+        Fail(400, param="response_format"),
+        Fail(400, param="max_completion_tokens"),
     )
 
     desk.ask(schema={"type": "object"})
-    assert desk.outcomes == ["error", "error", "error", "ok"]
+    assert desk.outcomes == ["error"] * 5 + ["ok"]
     assert desk.waits == []
+    requests = [call.request for call in desk.server.calls]
+    assert requests[1]["max_completion_tokens"] == 50
+    assert requests[3]["response_format"] == {"type": "json_object"}
     desk.ask(schema={"type": "object"})
-    assert len(desk.booked) == 5
-    request = desk.server.calls[-1].request
-    assert request["max_completion_tokens"] == 50
-    assert not {"max_tokens", "temperature", "response_format"} & set(request)
+    assert len(desk.booked) == 7
+    assert set(desk.server.calls[-1].request) == {"model", "messages"}
+    assert desk.client.left_out("small-model") == [
+        "response_format json_schema",
+        "response_format json_object",
+        "temperature",
+        "max_tokens",
+        "max_completion_tokens",
+    ]
 
 
-@pytest.mark.parametrize("param", ["messages", "max_tokens"])
-def test_parameter_that_cannot_be_left_out_is_a_misconfiguration(desk: Desk, param: str) -> None:
+@pytest.mark.parametrize(("param", "n_calls"), [("messages", 1), ("temperature", 2), ("max_tokens", 3)])
+def test_parameter_whose_absence_does_not_help_is_a_misconfiguration(
+    desk: Desk, param: str, n_calls: int
+) -> None:
     desk.server.always("validate", Fail(400, param=param))
 
     with pytest.raises(ProviderMisconfigured):
         desk.ask()
-    assert len(desk.booked) <= 2
+    assert len(desk.booked) == n_calls
+    assert desk.client.left_out("small-model") == []
 
 
 FAILURES: list[tuple[Action, type[ProviderError]]] = [

@@ -6,7 +6,8 @@ import pytest
 from chat import intents as intents_module
 from chat.intents import intents
 from chat.providers import openai_provider
-from chat.providers.openai_provider import FORMS, system_prompt
+from chat.providers.openai_forms import FORMS, schema_of
+from chat.providers.openai_provider import system_prompt
 from tests.fakes.fixtures import MODELS, make_openai_provider
 from tests.fakes.llm_server import LlmServer
 
@@ -60,7 +61,7 @@ def forget() -> None:
     """Make the files be read again, as a new process would."""
     intents.cache_clear()
     system_prompt.cache_clear()
-    openai_provider.schema_of.cache_clear()
+    schema_of.cache_clear()
 
 
 def test_edited_prompt_changes_the_fingerprint_of_its_stage(

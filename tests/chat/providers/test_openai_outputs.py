@@ -16,7 +16,7 @@ from tests.chat.providers.asking import (
     generate,
     validate,
 )
-from tests.fakes.llm_script import Action, Fail, Fenced, Malformed, Say
+from tests.fakes.llm_script import Action, Fenced, Malformed, Say
 from tests.fakes.llm_server import LlmServer
 
 CLASSIFIED: dict[str, object] = {
@@ -85,13 +85,6 @@ def test_output_in_a_fence_is_read(provider: Provider, llm_server: LlmServer, st
     assert len(llm_server.calls) == 2
 
 
-def test_endpoint_that_refuses_schemas_is_asked_without(provider: Provider, llm_server: LlmServer) -> None:
-    llm_server.script("classify", Fail(400, param="response_format"), Fenced())
-
-    assert classify(provider, "How long do refunds usually take?").intent == "refund_policy"
-    assert "response_format" not in llm_server.calls[-1].request
-
-
 def say(**changes: object) -> Say:
     return Say(json.dumps({**CLASSIFIED, **changes}))
 
@@ -114,10 +107,14 @@ def test_language_is_kept_as_two_letters(
 @pytest.mark.parametrize(
     "changes",
     [
-        {"confidence": 90},
+        {"confidence": 101},
+        {"confidence": True},
+        {"confidence": "nan"},
         {"confidence": -0.1},
         {"confidence": "high"},
-        {"language": "English"},
+        {"language": "Klingonish"},
+        {"language": "xx"},
+        {"language": "English or German"},
         {"language": ""},
         {"is_personal": "perhaps"},
         {"leans_on_context": None},
