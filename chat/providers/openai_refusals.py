@@ -14,7 +14,7 @@ from chat.providers.openai_requests import Option
 
 NAMES: Mapping[Option, re.Pattern[str]] = {
     "response_format": re.compile(
-        r"response[ _]?formats?\b|json[ _]?(?:schema|object|mode)\b|structured[ _]outputs?"
+        r"response[ _]?(?:formats?|schema)\b|json[ _]?(?:schema|object|mode)\b|structured[ _]outputs?"
         r"|guided[ _]\w+|grammar",
         re.IGNORECASE,
     ),
@@ -27,7 +27,7 @@ NAMES: Mapping[Option, re.Pattern[str]] = {
     ),
 }
 _REFUSING = re.compile(
-    r"support|available|permit|allow|unknown|unexpected|unrecognized|invalid|validation|extra|forbid|deprecat"
+    r"fail|support|available|permit|allow|unknown|unexpected|unrecognized|invalid|validation|extra|forbid|deprecat"
     r"|should|must|only|cannot|not enabled|too (?:large|high|big|many|long)|at most|exceed"
     r"|maximum|instead|reduce",
     re.IGNORECASE,

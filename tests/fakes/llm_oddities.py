@@ -97,6 +97,18 @@ REFUSALS: dict[str, Picky] = {
     "json_schema, Groq": refuse(
         wants_schema, 400, error("This model does not support response format `json_schema`. See the docs.")
     ),
+    "json_schema, Gemini": refuse(
+        wants_schema,
+        400,
+        [
+            error(
+                'Invalid JSON payload received. Unknown name "additionalProperties" at '
+                "'generation_config.response_schema': Cannot find field.",
+                status="INVALID_ARGUMENT",
+            )
+        ],
+    ),
+    "json_schema, llama.cpp": refuse(wants_schema, 400, error("Failed to parse grammar", code=400)),
     "any form, error as a text": refuse(
         wants_form, 400, {"error": "response_format is not supported by this model"}
     ),
