@@ -20,7 +20,7 @@ from django.utils import timezone
 
 from cachemgmt.calls import ProviderCall
 from cachemgmt.models import LlmCall, MetricBucket
-from cachemgmt.pricing import cost_usd
+from cachemgmt.pricing import cost_usd, missing_for_cost
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ class Bill:
         self._purpose = purpose
         self._collection = collection
         self.spent_usd: Decimal | None = Decimal(0)
-        """USD so far; None once a call's price was not known."""
+        """USD so far; None once a call's cost was not known."""
         self.llm_call_count = 0
         """Calls to a language model; embedding a text is none, though it may cost."""
 
@@ -82,9 +82,22 @@ class Bill:
             return
         finally:
             release_connection()
+        if row.cost_usd is None:
+            _warn_of_unknown_cost(call)
         total = self.spent_usd
         self.spent_usd = None if total is None or row.cost_usd is None else total + row.cost_usd
 
+
+def _warn_of_unknown_cost(call: ProviderCall) -> None:
+    """Log what is missing to know what calls to the model cost: once in a process for each such thing."""
+    missing = missing_for_cost(call)
+    if (call.model, missing) not in _warned:
+        _warned.add((call.model, missing))
+        extra = {"action": "book", "model": call.model, "outcome": "unknown-cost"}
+        logger.warning("What calls to %s cost is not known: %s", call.model, missing, extra=extra)
+
+
+_warned: set[tuple[str, str]] = set()
 
 UNBOOKABLE = (DatabaseFailure, ArithmeticError, ValueError)
 """What a database can make of a call: out (a connection that is gone raises InterfaceError, which is no
@@ -101,6 +114,7 @@ class _Sum:
     count: int = 0
     seconds: float = 0.0
     saved_usd: Decimal = Decimal(0)
+    unknown_savings: int = 0
 
 
 _sums: dict[BucketKey, _Sum] = {}
@@ -116,7 +130,10 @@ def count(
     seconds: float,
     saved_usd: Decimal | None,
 ) -> None:
-    """Count one outcome. No query, no waiting: `write_counts` brings it to the database."""
+    """Count one outcome. No query, no waiting: `write_counts` brings it to the database.
+
+    `saved_usd` is None where it is not known, 0 where nothing was saved.
+    """
     minute = timezone.now().replace(second=0, microsecond=0)
     key = (minute, level, outcome, reason or "", collection)
     with _lock:
@@ -124,6 +141,7 @@ def count(
         total.count += 1
         total.seconds += seconds
         total.saved_usd += saved_usd or Decimal(0)
+        total.unknown_savings += saved_usd is None
 
 
 def write_counts() -> None:
@@ -147,6 +165,7 @@ def write_counts() -> None:
                 newer.count += total.count
                 newer.seconds += total.seconds
                 newer.saved_usd += total.saved_usd
+                newer.unknown_savings += total.unknown_savings
     _book_waiting()
 
 
@@ -185,6 +204,7 @@ def _add_to_bucket(key: BucketKey, total: _Sum) -> None:
         count=F("count") + total.count,
         seconds=F("seconds") + total.seconds,
         saved_usd=F("saved_usd") + total.saved_usd,
+        unknown_savings=F("unknown_savings") + total.unknown_savings,
     )
 
 

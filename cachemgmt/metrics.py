@@ -9,14 +9,15 @@ from django.utils import timezone
 from typing_extensions import TypedDict
 
 from cachemgmt.ledger import write_counts
-from cachemgmt.models import LlmCall, MetricBucket
+from cachemgmt.models import UNTOLD, LlmCall, MetricBucket
 
 ANSWER = "answer"
 """The level that counts whole questions."""
 
 
 class LevelTotals(TypedDict):
-    """What one level did. `hit_rate` is None while nothing was asked; amounts are decimal USD strings."""
+    """What one level did. `hit_rate` is None while nothing was asked; amounts are decimal USD strings.
+    `unknown_savings`: how often an unknown amount was saved, which `saved_usd` leaves out."""
 
     hits: int
     misses: int
@@ -26,6 +27,7 @@ class LevelTotals(TypedDict):
     errors: int
     hit_rate: float | None
     saved_usd: str
+    unknown_savings: int
 
 
 class Metrics(TypedDict):
@@ -38,6 +40,7 @@ class Metrics(TypedDict):
     levels: dict[str, LevelTotals]
     calls: int
     unpriced_calls: int
+    untold_calls: int
     spent_usd: str
     spent_on_warming_usd: str
     saved_usd: str
@@ -59,7 +62,8 @@ def metrics(*, hours: float = 24, collection: str | None = None) -> Metrics:
 
     `total` counts questions, `levels` the look-ups inside them. This process's counts are written first;
     other processes' are at most a few seconds behind. `saved_net_usd` is less what warming spent. Amounts
-    with an unknown price in them leave it out, and `unpriced_calls` says how many there are.
+    leave out what is not known; `unpriced_calls` says of how many calls the cost is not known, and
+    `untold_calls` for how many of these the reason is that the endpoint did not tell their tokens.
     """
     write_counts()
     since = timezone.now() - timedelta(hours=hours)
@@ -67,11 +71,11 @@ def metrics(*, hours: float = 24, collection: str | None = None) -> Metrics:
     rows = (
         MetricBucket.objects.filter(own, minute__gte=since)
         .values_list("level", "outcome")
-        .annotate(n=Sum("count"), saved=Sum("saved_usd"))
+        .annotate(n=Sum("count"), saved=Sum("saved_usd"), unknown=Sum("unknown_savings"))
     )
-    by_level: dict[str, list[tuple[str, int, Decimal]]] = {}
-    for level, outcome, n, saved in rows:
-        by_level.setdefault(level, []).append((outcome, n, saved))
+    by_level: dict[str, list[tuple[str, int, Decimal, int]]] = {}
+    for level, *found in rows:
+        by_level.setdefault(level, []).append(tuple(found))
     levels = {level: _totals(found) for level, found in by_level.items()}
     total = levels.pop(ANSWER, _totals([]))
     calls = LlmCall.objects.filter(own, made_at__gte=since).aggregate(
@@ -79,6 +83,7 @@ def metrics(*, hours: float = 24, collection: str | None = None) -> Metrics:
         spent=Sum("cost_usd"),
         warming=Sum("cost_usd", filter=Q(purpose="warming")),
         unpriced=Count("pk", filter=Q(cost_usd=None)),
+        untold=Count("pk", filter=Q(cost_usd=None) & UNTOLD),
     )
     spent, warming = calls["spent"] or Decimal(0), calls["warming"] or Decimal(0)
     return {
@@ -91,6 +96,7 @@ def metrics(*, hours: float = 24, collection: str | None = None) -> Metrics:
         },
         "calls": calls["n"],
         "unpriced_calls": calls["unpriced"],
+        "untold_calls": calls["untold"],
         "spent_usd": plain(spent),
         "spent_on_warming_usd": plain(warming),
         "saved_usd": total["saved_usd"],
@@ -98,12 +104,13 @@ def metrics(*, hours: float = 24, collection: str | None = None) -> Metrics:
     }
 
 
-def _totals(found: Iterable[tuple[str, int, Decimal]]) -> LevelTotals:
+def _totals(found: Iterable[tuple[str, int, Decimal, int]]) -> LevelTotals:
     totals: dict[str, int] = dict.fromkeys(OUTCOMES.values(), 0)
-    saved_usd = Decimal(0)
-    for outcome, n, saved in found:
+    saved_usd, unknown_savings = Decimal(0), 0
+    for outcome, n, saved, unknown in found:
         totals[OUTCOMES[outcome]] += n
         saved_usd += saved
+        unknown_savings += unknown
     asked = sum(totals.values())
     return LevelTotals(
         hits=totals["hits"],
@@ -114,6 +121,7 @@ def _totals(found: Iterable[tuple[str, int, Decimal]]) -> LevelTotals:
         errors=totals["errors"],
         hit_rate=round(totals["hits"] / asked, 4) if asked else None,
         saved_usd=plain(saved_usd),
+        unknown_savings=unknown_savings,
     )
 
 

@@ -236,6 +236,10 @@ class MetricBucket(models.Model):
     count = models.PositiveBigIntegerField(default=0)
     seconds = models.FloatField(default=0.0)
     saved_usd = models.DecimalField(max_digits=16, decimal_places=8, default=Decimal(0))
+    unknown_savings = models.PositiveBigIntegerField(
+        default=0,
+        help_text="How often an unknown amount was saved; saved_usd leaves it out.",
+    )
 
     class Meta:
         ordering: ClassVar = ["-minute", "level"]
@@ -276,6 +280,10 @@ class ModelPrice(models.Model):
         return fnmatchcase(model, self.model_pattern)
 
 
+UNTOLD = models.Q(prompt_tokens=None) | models.Q(completion_tokens=None)
+"""Of a call: the endpoint did not tell all its tokens."""
+
+
 class LlmCall(models.Model):
     """One call to a model, booked when it returned; once, however often that is tried, by its `call_id`."""
 
@@ -286,11 +294,14 @@ class LlmCall(models.Model):
     outcome = models.CharField(max_length=16)
     purpose = models.CharField(max_length=16)
     collection = models.CharField(max_length=50)
-    prompt_tokens = models.PositiveIntegerField(default=0)
+    prompt_tokens = models.PositiveIntegerField(default=0, null=True, help_text="Empty: not told.")
     cached_tokens = models.PositiveIntegerField(default=0)
-    completion_tokens = models.PositiveIntegerField(default=0)
+    completion_tokens = models.PositiveIntegerField(default=0, null=True, help_text="Empty: not told.")
     cost_usd = models.DecimalField(
-        max_digits=14, decimal_places=8, null=True, help_text="Empty: the model's price is not known."
+        max_digits=14,
+        decimal_places=8,
+        null=True,
+        help_text="Empty: not known (no price, or tokens not told).",
     )
     seconds = models.FloatField()
 
@@ -300,3 +311,8 @@ class LlmCall(models.Model):
 
     def __str__(self) -> str:
         return f"{self.made_at:%F %T} {self.stage} {self.model}"
+
+    @property
+    def is_untold(self) -> bool:
+        """Whether the endpoint did not tell all its tokens."""
+        return self.prompt_tokens is None or self.completion_tokens is None

@@ -15,11 +15,11 @@ class Priceable(Protocol):
     @property
     def model(self) -> str: ...
     @property
-    def prompt_tokens(self) -> int: ...
+    def prompt_tokens(self) -> int | None: ...
     @property
     def cached_tokens(self) -> int: ...
     @property
-    def completion_tokens(self) -> int: ...
+    def completion_tokens(self) -> int | None: ...
 
 
 PER_MILLION = Decimal(1_000_000)
@@ -40,8 +40,11 @@ def has_price(model: str) -> bool:
 
 
 def cost_usd(call: Priceable, on: date) -> Decimal | None:
-    """Return what the call cost in USD, None where its model has no price. A call without tokens costs 0."""
-    if not (call.prompt_tokens or call.completion_tokens):
+    """Return what the call cost in USD, None where its tokens are not told or its model has no price. A call
+    that is known to have had no tokens cost 0."""
+    if call.prompt_tokens is None or call.completion_tokens is None:
+        return None
+    if call.prompt_tokens == call.completion_tokens == 0:
         return Decimal(0)
     price = price_of(call.model, on)
     if price is None:
@@ -53,3 +56,10 @@ def cost_usd(call: Priceable, on: date) -> Decimal | None:
         + call.completion_tokens * price.output_usd
     )
     return total / PER_MILLION
+
+
+def missing_for_cost(call: Priceable) -> str:
+    """Return what is missing to know the cost of a call whose cost is not known, in a few words."""
+    kinds = {"prompt tokens": call.prompt_tokens, "completion tokens": call.completion_tokens}
+    untold = [kind for kind, count in kinds.items() if count is None]
+    return f"its endpoint does not tell {' and '.join(untold)}" if untold else "the model has no price"

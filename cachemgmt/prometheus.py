@@ -84,10 +84,12 @@ def outcome_families(sums: Sums) -> list[Metric]:
     lookups = {labels: row for labels, row in sums.items() if labels[0] != ANSWER}
     by_reason, by_outcome = ("outcome", "reason"), ("outcome",)
     saved = sum(row["saved"] for row in questions.values())
+    unknown = sum(row["unknown_savings"] for row in questions.values())
     return [
         counter("tria_questions", "Questions, by what came of them.", by_reason, amounts(questions, "n")),
         summary("tria_answer_seconds", "What a question took.", by_outcome, questions),
         counter("tria_saved_usd", "What reused answers had cost.", (), {(): saved / USD_UNITS}),
+        counter("tria_unknown_savings", "Answers that saved an unknown amount.", (), {(): unknown}),
         counter(
             "tria_cache_outcomes",
             "Look-ups inside questions, by level.",
@@ -112,7 +114,13 @@ def call_families(sums: Sums) -> list[Metric]:
         counter("tria_llm_tokens", "Tokens; prompt ones include cached ones.", (*labels, "kind"), tokens),
         counter("tria_llm_cost_usd", "What calls cost.", labels, amounts(pairs, "spent", USD_UNITS)),
         counter(
-            "tria_llm_unpriced_calls", "Calls whose price is not known.", labels, amounts(pairs, "unpriced")
+            "tria_llm_unpriced_calls", "Calls whose cost is not known.", labels, amounts(pairs, "unpriced")
+        ),
+        counter(
+            "tria_llm_untold_calls",
+            "Of those, calls whose tokens the endpoint did not tell.",
+            labels,
+            amounts(pairs, "untold"),
         ),
     ]
 

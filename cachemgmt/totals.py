@@ -11,7 +11,7 @@ from django.db import OperationalError, models
 from django.db.models import Count, F, Min, Q, Sum
 from django.db.models.functions import Cast, Round
 
-from cachemgmt.models import LlmCall, MetricBucket
+from cachemgmt.models import UNTOLD, LlmCall, MetricBucket
 
 SETTLED_AFTER = timedelta(days=2)
 """Rows from before are added up once in a process. A server whose database was out writes late, but not so
@@ -69,7 +69,12 @@ OUTCOMES = Book(
     model=MetricBucket,
     time="minute",
     labels=("level", "outcome", "reason"),
-    sums={"n": Sum("count"), "micro_s": whole("seconds", MICRO), "saved": whole("saved_usd", USD_UNITS)},
+    sums={
+        "n": Sum("count"),
+        "micro_s": whole("seconds", MICRO),
+        "saved": whole("saved_usd", USD_UNITS),
+        "unknown_savings": Sum("unknown_savings"),
+    },
 )
 CALLS = Book(
     model=LlmCall,
@@ -78,6 +83,7 @@ CALLS = Book(
     sums={
         "n": Count("pk"),
         "unpriced": Count("pk", filter=Q(cost_usd=None)),
+        "untold": Count("pk", filter=Q(cost_usd=None) & UNTOLD),
         "micro_s": whole("seconds", MICRO),
         "spent": whole("cost_usd", USD_UNITS),
         "prompt": Sum("prompt_tokens"),

@@ -1,5 +1,6 @@
 """What became of a look-up or a fill, for the metrics. Warming's are not counted."""
 
+from decimal import Decimal
 from time import perf_counter
 
 from cachemgmt.api import Lookup, Outcome, count
@@ -18,5 +19,5 @@ def count_outcome(level: str, found: Lookup | Outcome, scope: Scope, started: fl
             reason=found.reason,
             collection=scope.collection,
             seconds=perf_counter() - started,
-            saved_usd=found.entry.cost_usd if found.entry and found.status in REUSED else None,
+            saved_usd=found.entry.cost_usd if found.entry and found.status in REUSED else Decimal(0),
         )

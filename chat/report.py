@@ -125,7 +125,7 @@ class Reporter:
 
     def failed(self, run: Run, reason: str) -> None:
         """Count a question that got no answer."""
-        self._count_outcome(run, "error", reason, None)
+        self._count_outcome(run, "error", reason, Decimal(0))
 
     def _status(self, run: Run, reply: Outcome) -> tuple[Status, str | None]:
         """A hit only if this request caused no call to a model; stale if what it is given is."""

@@ -10,7 +10,7 @@ from cachemgmt.admin import wording
 from cachemgmt.admin.readonly import ReadOnlyAdmin
 from cachemgmt.admin.unfolded import ModelAdmin, display
 from cachemgmt.metrics import ANSWER
-from cachemgmt.models import LlmCall, MetricBucket, ModelPrice
+from cachemgmt.models import UNTOLD, LlmCall, MetricBucket, ModelPrice
 
 OUTCOME_COLOURS = {
     "hit": "success",
@@ -47,21 +47,32 @@ class MetricBucketAdmin(ReadOnlyAdmin):
 
     @display(description="Saved", ordering="saved_usd")
     def saved(self, bucket: MetricBucket) -> str:
-        return wording.usd(bucket.saved_usd)
+        unknown = f" and {bucket.unknown_savings:,} times an unknown amount" if bucket.unknown_savings else ""
+        return f"{wording.usd(bucket.saved_usd)}{unknown}"
 
 
-class PriceKnownFilter(admin.SimpleListFilter):
-    """Calls whose cost is known, or not."""
+class CostKnownFilter(admin.SimpleListFilter):
+    """Calls whose cost is known, or why it is not."""
 
-    title = "price"
-    parameter_name = "price"
+    title = "cost"
+    parameter_name = "cost"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("known", "Known"), ("unknown", "Unknown")]
+        return [
+            ("known", "Known"),
+            ("unknown", "Unknown"),
+            ("unpriced", "Unknown: no price"),
+            ("untold", "Unknown: tokens not told"),
+        ]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[LlmCall]) -> QuerySet[LlmCall]:
-        if self.value() in {"known", "unknown"}:
-            return queryset.filter(cost_usd__isnull=self.value() == "unknown")
+        match self.value():
+            case "known" | "unknown":
+                return queryset.filter(cost_usd__isnull=self.value() == "unknown")
+            case "unpriced":
+                return queryset.filter(~UNTOLD, cost_usd=None)
+            case "untold":
+                return queryset.filter(UNTOLD, cost_usd=None)
         return queryset
 
 
@@ -80,7 +91,7 @@ class LlmCallAdmin(ReadOnlyAdmin):
         "cost",
         "took",
     )
-    list_filter = (PriceKnownFilter, "stage", "model", "outcome", "purpose", "collection")
+    list_filter = (CostKnownFilter, "stage", "model", "outcome", "purpose", "collection")
     search_fields = ("model",)
     date_hierarchy = "made_at"
 
@@ -90,11 +101,14 @@ class LlmCallAdmin(ReadOnlyAdmin):
 
     @display(description="Tokens in / out")
     def tokens(self, call: LlmCall) -> str:
-        return f"{call.prompt_tokens:,} / {call.completion_tokens:,}"
+        counts = (call.prompt_tokens, call.completion_tokens)
+        return " / ".join("not told" if count is None else f"{count:,}" for count in counts)
 
     @display(description="Cost", ordering="cost_usd")
     def cost(self, call: LlmCall) -> str:
-        return "price not known" if call.cost_usd is None else wording.usd(call.cost_usd)
+        if call.cost_usd is not None:
+            return wording.usd(call.cost_usd)
+        return "unknown: tokens not told" if call.is_untold else "unknown: no price"
 
     @display(description="Took", ordering="seconds")
     def took(self, call: LlmCall) -> str:

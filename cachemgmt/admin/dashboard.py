@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Sum
+from django.db.models import BooleanField, Count, ExpressionWrapper, Sum
 from django.db.models.functions import TruncHour
 from django.http import HttpRequest
 from django.utils import timezone
@@ -15,7 +15,7 @@ from django.utils import timezone
 from cachemgmt.admin import wording
 from cachemgmt.api import cache_engine
 from cachemgmt.metrics import ANSWER, metrics
-from cachemgmt.models import Clock, MetricBucket
+from cachemgmt.models import UNTOLD, Clock, LlmCall, MetricBucket
 from cachemgmt.snapshot import snapshot
 
 HOURS = 24
@@ -52,7 +52,7 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         **context,
         "cache_state": cache_state(),
         "cards": cards(day),
-        "unpriced_calls": day["unpriced_calls"],
+        "unknown_costs": unknown_costs() if day["unpriced_calls"] else [],
         "levels": level_table(day["levels"]),
         "chart": json.dumps(chart(timezone.now())),
         "chart_options": json.dumps(CHART_OPTIONS),
@@ -71,11 +71,12 @@ def cards(day: Mapping[str, Any]) -> list[dict[str, str]]:
     total = day["total"]
     questions = asked(total)
     unpriced = day["unpriced_calls"]
-    incomplete = f"{unpriced:,} calls without a known price are left out" if unpriced else ""
+    incomplete = f"{unpriced:,} calls of unknown cost are left out" if unpriced else ""
+    unknown_savings = total["unknown_savings"]
     saved_gross, warming = wording.usd(day["saved_usd"]), wording.usd(day["spent_on_warming_usd"])
-    # Where every call lacks a price, the sum says nothing: it must not look like "free".
+    # Where no call's cost is known, the sum says nothing: it must not look like "free".
     is_unknown = bool(unpriced) and unpriced == day["calls"]
-    is_saved_unknown = is_unknown and not Decimal(day["saved_usd"])
+    is_saved_unknown = (is_unknown or bool(unknown_savings)) and not Decimal(day["saved_usd"])
     return [
         {
             "title": "Questions",
@@ -90,7 +91,8 @@ def cards(day: Mapping[str, Any]) -> list[dict[str, str]]:
         {
             "title": "Saved",
             "value": UNKNOWN if is_saved_unknown else wording.usd(day["saved_net_usd"]),
-            "note": f"{saved_gross} less {warming} for warming",
+            "note": f"{saved_gross} less {warming} for warming"
+            + (f"; {unknown_savings:,} answers saved an unknown amount" if unknown_savings else ""),
         },
         {
             "title": "Spent",
@@ -98,6 +100,19 @@ def cards(day: Mapping[str, Any]) -> list[dict[str, str]]:
             "note": incomplete or f"of it warming {warming}",
         },
         {"title": "Model calls", "value": f"{day['calls']:,}", "note": incomplete or "all priced"},
+    ]
+
+
+def unknown_costs() -> list[dict[str, Any]]:
+    """Return why what calls of the day cost is not known: [{"count", "model", "missing"}], the most first."""
+    since = timezone.now() - timedelta(hours=HOURS)
+    calls = LlmCall.objects.filter(made_at__gte=since, cost_usd=None).order_by()
+    untold = ExpressionWrapper(UNTOLD, BooleanField())
+    counted = calls.values("model", is_untold=untold).annotate(count=Count("pk")).order_by("-count")
+    why = {True: "its endpoint does not tell all tokens", False: "the model has no price"}
+    return [
+        {"count": row["count"], "model": row["model"], "missing": why[bool(row["is_untold"])]}
+        for row in counted
     ]
 
 

@@ -8,6 +8,7 @@ import random
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from typing import Any, Protocol, TypeVar
 
 from cachemgmt.api import BookCall, ProviderCall
@@ -21,7 +22,8 @@ from chat.providers.openai_failures import (
     unreadable,
 )
 from chat.providers.openai_requests import ChatRequest, LearntRungs, Rungs, a_rung_down, given_up
-from chat.providers.openai_responses import read_answer, read_vectors, usage_of
+from chat.providers.openai_responses import read_answer, read_vectors
+from chat.providers.openai_usage import NOTHING, UNKNOWN, Usage, usage_of
 
 logger = logging.getLogger(__name__)
 
@@ -155,7 +157,9 @@ class OpenAIClient:
             if failure is None:
                 self._learn(model, rungs)
             result = failure or read_body(body)
-            usage = usage_of(body)
+            usage = usage_of(body, is_embedding=stage == "embed")
+            if failure and usage == UNKNOWN:
+                usage = failure.usage
             book(
                 ProviderCall(
                     stage=stage,
@@ -209,21 +213,22 @@ class OpenAIClient:
                 for piece in response.iter_bytes():
                     pieces.append(piece)
                     if self._clock() > deadline:
-                        return timed_out
-        except (openai.APITimeoutError, httpx2.TimeoutException):
-            return timed_out
+                        return replace(timed_out, usage=UNKNOWN)
+        except (openai.APITimeoutError, httpx2.TimeoutException) as error:
+            return replace(timed_out, usage=_usage_of_broken(error))
         except openai.APIStatusError as error:
             response = error.response
             return failure_of_status(
                 error.status_code, response.content, headers=response.headers, sent=sent, of_what=of_what
             )
-        except (openai.OpenAIError, httpx2.HTTPError):
+        except (openai.OpenAIError, httpx2.HTTPError) as error:
             broken = ProviderUnavailable(f"The connection failed: {of_what}.")
-            return Failure(error=broken, outcome="error", is_passing=True)
+            usage = _usage_of_broken(error)
+            return Failure(error=broken, outcome="error", is_passing=True, usage=usage)
         try:
             return decoded(b"".join(pieces))
         except (ValueError, RecursionError):
-            return unreadable(f"The response is not JSON: {of_what}.")
+            return replace(unreadable(f"The response is not JSON: {of_what}."), usage=UNKNOWN)
 
     def _wait_s(self, failure: Failure, n_failures: int) -> float | None:
         """Return the seconds to wait before the next try after `n_failures` earlier ones, None for no try."""
@@ -235,3 +240,13 @@ class OpenAIClient:
             return 0.0
         # Half of it random, so that those who failed together do not come back together.
         return BACKOFF_S * 2.0**n_failures * (0.5 + self._randomness() / 2)
+
+
+def _usage_of_broken(error: Exception) -> Usage:
+    """Return what a call cost that ended without a response: nothing where it was never sent. Else the
+    endpoint may have answered, and billed, what did not arrive."""
+    import httpx2
+
+    causes = (error, error.__cause__)
+    never_sent = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
+    return NOTHING if any(isinstance(cause, never_sent) for cause in causes) else UNKNOWN

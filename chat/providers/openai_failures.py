@@ -20,6 +20,7 @@ from chat.errors import (
 from chat.providers.openai_bodies import ErrorReport, decoded, error_in, read_report
 from chat.providers.openai_refusals import refused_options
 from chat.providers.openai_requests import Option
+from chat.providers.openai_usage import NOTHING, Usage
 
 LONGEST_WAIT_S = 2.0
 """A server that asks for a longer pause than this is busy: nobody waits for it."""
@@ -52,6 +53,8 @@ class Failure:
     retry_after_s: float | None = None
     refused: tuple[Option, ...] = ()
     """The call may succeed with less of these."""
+    usage: Usage = NOTHING
+    """What the call cost, where no body says it: an error is not billed."""
 
 
 def unreadable(message: str, *, is_passing: bool = True) -> Failure:

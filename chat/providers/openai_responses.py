@@ -7,33 +7,13 @@ import json
 from collections.abc import Callable
 from typing import TypeVar
 
-from pydantic import BaseModel, Field, NonNegativeInt, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from chat.errors import ProviderRefused
 from chat.providers.openai_failures import Failure, unreadable
 
 T = TypeVar("T")
 CUT_OFF = frozenset({"length", "max_tokens"})
-
-
-class UsageDetails(BaseModel):
-    """Of the prompt's tokens, those billed at the lower price."""
-
-    cached_tokens: NonNegativeInt | None = None
-
-
-class Usage(BaseModel):
-    """The tokens that a response says it cost."""
-
-    prompt_tokens: NonNegativeInt = 0
-    completion_tokens: NonNegativeInt = 0
-    prompt_tokens_details: UsageDetails | None = None
-
-    @property
-    def cached_tokens(self) -> int:
-        """Of `prompt_tokens`, so never more than these."""
-        details = self.prompt_tokens_details
-        return min(details.cached_tokens or 0, self.prompt_tokens) if details else 0
 
 
 class Message(BaseModel):
@@ -73,14 +53,6 @@ class Embeddings(BaseModel):
     """The part of an embeddings response that matters here."""
 
     data: list[Vector]
-
-
-def usage_of(body: object) -> Usage:
-    """Return the usage that a decoded response states, zeros if it states none that can be read."""
-    try:
-        return Usage.model_validate(body.get("usage") or {}) if isinstance(body, dict) else Usage()
-    except ValidationError:
-        return Usage()
 
 
 def read_answer(body: object, *, of_what: str, read: Callable[[str], T]) -> T | Failure:

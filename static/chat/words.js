@@ -54,7 +54,7 @@ export function reason(name, level) {
 
 /** Return an amount of USD (a decimal string, or null where a price is not known) in words. */
 export function money(amount) {
-  if (amount === null || amount === undefined) return "unknown price";
+  if (amount === null || amount === undefined) return "an unknown amount";
   const value = Number(amount);
   if (value === 0) return "$0";
   if (value < 0.000001) return "under $0.000001";

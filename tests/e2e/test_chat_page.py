@@ -228,7 +228,9 @@ def test_unknown_price_is_said_and_markup_stays_text(chat: Page) -> None:
     chat.route("**/api/chat", lambda route: route.fulfill(json=answer))
     shown = ask(chat, markup)
     expect(shown.locator(".text")).to_have_text(markup)
-    expect(shown.locator(".facts")).to_contain_text(re.compile("spent unknown price.*saved unknown price"))
+    expect(shown.locator(".facts")).to_contain_text(
+        re.compile("spent an unknown amount.*saved an unknown amount")
+    )
     expect(chat.locator(".log img, .log b")).to_have_count(0)
 
 

@@ -15,7 +15,7 @@ def words(browser_page: Page, product: Product) -> Page:
 
 
 WORDINGS = [
-    ("money", None, "unknown price"),
+    ("money", None, "an unknown amount"),
     ("money", "0", "$0"),
     ("money", "0.0617", "$0.0617"),
     ("money", "0.000043", "$0.000043"),

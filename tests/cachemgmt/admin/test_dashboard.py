@@ -16,7 +16,15 @@ from cachemgmt.models import Clock, LlmCall, MetricBucket
 from tests.cachemgmt.admin.conftest import logged_in
 
 
-def count(outcome: str, number: int, *, level: str = "answer", ago_h: float = 0, saved: str = "0") -> None:
+def count(
+    outcome: str,
+    number: int,
+    *,
+    level: str = "answer",
+    ago_h: float = 0,
+    saved: str = "0",
+    unknown_savings: int = 0,
+) -> None:
     MetricBucket.objects.create(
         minute=(timezone.now() - timedelta(hours=ago_h)).replace(second=0, microsecond=0),
         level=level,
@@ -24,10 +32,11 @@ def count(outcome: str, number: int, *, level: str = "answer", ago_h: float = 0,
         collection="sample",
         count=number,
         saved_usd=Decimal(saved),
+        unknown_savings=unknown_savings,
     )
 
 
-def call(cost: str | None, *, purpose: str = "customer") -> None:
+def call(cost: str | None, *, purpose: str = "customer", **more: int | None) -> None:
     LlmCall.objects.create(
         stage="generate",
         model="m",
@@ -36,6 +45,7 @@ def call(cost: str | None, *, purpose: str = "customer") -> None:
         collection="sample",
         seconds=1.0,
         cost_usd=None if cost is None else Decimal(cost),
+        **more,
     )
 
 
@@ -62,8 +72,25 @@ def test_calls_without_a_price_are_pointed_out(viewer: Client) -> None:
     call("1.25")
     call(None)
     page = viewer.get("/admin/")
-    assert "1 model call had no known price." in page.content.decode()
+    assert "1 call to m: the model has no price." in page.content.decode()
     assert figures(page)["Spent"] == "$1.25"
+
+
+def test_calls_whose_tokens_are_not_told_are_pointed_out(viewer: Client) -> None:
+    call("1.25")
+    call(None, completion_tokens=None)
+    call(None, prompt_tokens=None)
+    assert "2 calls to m: its endpoint does not tell all tokens." in viewer.get("/admin/").content.decode()
+
+
+def test_what_was_saved_of_unknown_cost_is_told_apart(viewer: Client) -> None:
+    count("hit", 3, saved="0.5", unknown_savings=2)
+    page = viewer.get("/admin/")
+    [saved] = [card for card in page.context["cards"] if card["title"] == "Saved"]
+    assert saved["value"] == "$0.5000"
+    assert "2 answers saved an unknown amount" in saved["note"]
+    MetricBucket.objects.update(saved_usd=0)
+    assert figures(viewer.get("/admin/"))["Saved"] == "unknown"
 
 
 def test_sum_of_unknown_prices_is_unknown(viewer: Client) -> None:

@@ -64,10 +64,26 @@ def test_nobody_adds_to_what_the_machine_writes(boss: Client, address: str) -> N
 
 
 def test_unknown_price_of_a_call_is_said_and_found(lead: Client, rows: None) -> None:
-    page = lead.get("/admin/cachemgmt/llmcall/", {"price": "unknown"}).content.decode()
-    assert "price not known" in page
-    page = lead.get("/admin/cachemgmt/llmcall/", {"price": "known"}).content.decode()
-    assert "price not known" not in page
+    page = lead.get("/admin/cachemgmt/llmcall/", {"cost": "unknown"}).content.decode()
+    assert "unknown: no price" in page
+    page = lead.get("/admin/cachemgmt/llmcall/", {"cost": "known"}).content.decode()
+    assert "unknown: no price" not in page
+
+
+def test_tokens_that_are_not_told_are_said_and_found(lead: Client, rows: None) -> None:
+    LlmCall.objects.all().delete()
+    about = {"stage": "generate", "model": "m", "outcome": "ok", "seconds": 1.0, "cost_usd": None}
+    LlmCall.objects.create(**about, prompt_tokens=1200, completion_tokens=None)
+    LlmCall.objects.create(**about, prompt_tokens=70, completion_tokens=8)
+    pages = {
+        cost: lead.get("/admin/cachemgmt/llmcall/", {"cost": cost}).content.decode()
+        for cost in ("untold", "unpriced")
+    }
+    assert "1,200 / not told" in pages["untold"]
+    assert "unknown: tokens not told" in pages["untold"]
+    assert "70 / 8" not in pages["untold"]
+    assert "70 / 8" in pages["unpriced"]
+    assert "not told</" not in pages["unpriced"]
 
 
 def test_price_is_added_by_a_lead(lead: Client) -> None:

@@ -11,6 +11,9 @@ from tests.fakes.fixtures import make_openai_client
 from tests.fakes.llm_script import ServedCall
 from tests.fakes.llm_server import LlmServer
 
+Tokens = tuple[int | None, int, int | None]
+"""Prompt's, cached ones of these, completion's; None where they are not told."""
+
 SECRET_WORDS = "Mr Ottokar of Elm Street wants his lamp"
 DATA = {"question": SECRET_WORDS, "conversation": [], "reply": SECRET_WORDS, "passages": []}
 
@@ -50,9 +53,9 @@ class Desk:
         return [call.outcome for call in self.booked]
 
     @property
-    def booked_tokens(self) -> list[tuple[int, int, int]]:
+    def booked_tokens(self) -> list[Tokens]:
         return [tokens(call) for call in self.booked]
 
 
-def tokens(call: ProviderCall | ServedCall) -> tuple[int, int, int]:
+def tokens(call: ProviderCall | ServedCall) -> Tokens:
     return call.prompt_tokens, call.cached_tokens, call.completion_tokens

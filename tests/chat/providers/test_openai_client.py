@@ -31,7 +31,7 @@ def test_answer_is_returned_and_booked_with_the_tokens_its_response_states(desk:
     assert (call.stage, call.model, call.outcome) == ("validate", "small-model", "ok")
     assert call.seconds > 0
     assert tokens(call) == tokens(desk.server.calls[0])
-    assert call.prompt_tokens > 20
+    assert (call.prompt_tokens or 0) > 20
     assert call.completion_tokens == 2
 
 
@@ -154,7 +154,7 @@ def test_time_out_is_final_and_does_not_multiply_the_waiting(llm_server: LlmServ
         desk.ask()
     assert time.monotonic() - started < 1.5
     assert desk.outcomes == ["timeout"]
-    assert desk.booked_tokens == [(0, 0, 0)]
+    assert desk.booked_tokens == [(None, 0, None)], "what came too late may be billed all the same"
     assert len(llm_server.calls) == 1
 
 

@@ -109,8 +109,11 @@ def test_booked_usage_is_the_servers_bill(provider: Provider, llm_server: LlmSer
     total = Decimal(0)
     for call in booked:
         rate = rates[call.model]
-        total += (call.prompt_tokens - call.cached_tokens) * rate.prompt / 1_000_000
-        total += (call.cached_tokens * rate.cached + call.completion_tokens * rate.completion) / 1_000_000
+        prompt, completion = call.prompt_tokens, call.completion_tokens
+        assert prompt is not None
+        assert completion is not None
+        total += (prompt - call.cached_tokens) * rate.prompt / 1_000_000
+        total += (call.cached_tokens * rate.cached + completion * rate.completion) / 1_000_000
     assert total == llm_server.billed_usd(rates) > 0
     assert [call.outcome for call in booked] == ["ok", "unreadable", "error", "ok", "ok", "ok"]
     assert booked[-1].cached_tokens > 1000

@@ -6,7 +6,7 @@ from chat.errors import (
     ProviderRefused,
     ProviderUnreadable,
 )
-from tests.chat.providers.desk import Desk, tokens
+from tests.chat.providers.desk import Desk, Tokens, tokens
 from tests.fakes.llm_mind import embed
 from tests.fakes.llm_script import Action, Body, Fail, Malformed, Refuse, Say, Truncate
 
@@ -86,7 +86,7 @@ def test_body_that_is_no_completion_is_unreadable(desk: Desk, body: Body) -> Non
     with pytest.raises(ProviderUnreadable):
         desk.ask()
     assert desk.outcomes == ["unreadable"] * 2
-    assert desk.booked_tokens == [(0, 0, 0)] * 2
+    assert desk.booked_tokens == [(None, 0, None)] * 2
 
 
 def test_completion_under_the_wrong_content_type_is_read(desk: Desk) -> None:
@@ -95,32 +95,72 @@ def test_completion_under_the_wrong_content_type_is_read(desk: Desk) -> None:
     assert desk.ask() == "fine"
 
 
-def test_completion_without_usage_is_booked_with_zeros(desk: Desk) -> None:
-    desk.server.script("validate", Body(OK_BODY))
-
-    assert desk.ask() == "fine"
-    assert desk.outcomes == ["ok"]
-    assert desk.booked_tokens == [(0, 0, 0)]
+TOLD = {"prompt_tokens": 7, "completion_tokens": 2}
 
 
 @pytest.mark.parametrize(
     ("usage", "expected"),
     [
+        (TOLD, (7, 0, 2)),
         ({"prompt_tokens": 7, "completion_tokens": 2, "prompt_tokens_details": None}, (7, 0, 2)),
-        ({"prompt_tokens": 7, "prompt_tokens_details": {"cached_tokens": None}}, (7, 0, 0)),
-        ({"prompt_tokens": 7, "prompt_tokens_details": {"cached_tokens": 9}}, (7, 7, 0)),
-        ({"prompt_tokens": "many", "completion_tokens": 2}, (0, 0, 0)),
-        ({"prompt_tokens": -7, "completion_tokens": 2}, (0, 0, 0)),
-        ("much", (0, 0, 0)),
-        (None, (0, 0, 0)),
+        ({"prompt_tokens": 7, "completion_tokens": 0}, (7, 0, 0)),
+        ({"prompt_tokens": 7.0, "completion_tokens": "2"}, (7, 0, 2)),
+        # What is not told, or cannot be true, is unknown; the rest counts.
+        ({}, (None, 0, None)),
+        (None, (None, 0, None)),
+        ("much", (None, 0, None)),
+        ([7, 2], (None, 0, None)),
+        ({"prompt_tokens": 7}, (7, 0, None)),
+        ({"completion_tokens": 2}, (None, 0, 2)),
+        ({"prompt_tokens": 7, "completion_tokens": None}, (7, 0, None)),
+        ({"prompt_tokens": "many", "completion_tokens": 2}, (None, 0, 2)),
+        ({"prompt_tokens": -7, "completion_tokens": 2}, (None, 0, 2)),
+        ({"prompt_tokens": 7.5, "completion_tokens": 2}, (None, 0, 2)),
+        ({"prompt_tokens": True, "completion_tokens": 2}, (None, 0, 2)),
+        ({"prompt_tokens": 10**30, "completion_tokens": "9" * 5000}, (None, 0, None)),
+        ({"prompt_tokens": float("inf"), "completion_tokens": 2}, (None, 0, 2)),
+        # The sum tells the part that is missing.
+        ({"prompt_tokens": 7, "total_tokens": 9}, (7, 0, 2)),
+        ({"completion_tokens": 2, "total_tokens": 9}, (7, 0, 2)),
+        ({"total_tokens": 9}, (None, 0, None)),
+        ({"prompt_tokens": 7, "total_tokens": 3}, (7, 0, None)),
+        # Of cached tokens: none where they are not told or not among the prompt's.
+        ({**TOLD, "prompt_tokens_details": {"cached_tokens": 3}}, (7, 3, 2)),
+        ({**TOLD, "prompt_tokens_details": {"cached_tokens": None}}, (7, 0, 2)),
+        ({**TOLD, "prompt_tokens_details": {"cached_tokens": 9}}, (7, 0, 2)),
+        ({**TOLD, "prompt_tokens_details": [3]}, (7, 0, 2)),
     ],
 )
-def test_usage_is_booked_as_far_as_it_can_be_read(
-    desk: Desk, usage: object, expected: tuple[int, int, int]
-) -> None:
+def test_usage_is_booked_as_far_as_it_is_told(desk: Desk, usage: object, expected: Tokens) -> None:
     desk.server.script("validate", Body(json.dumps({**json.loads(OK_BODY), "usage": usage}).encode()))
 
     assert desk.ask() == "fine"
+    assert desk.booked_tokens == [expected]
+
+
+def test_a_completion_without_usage_has_unknown_tokens(desk: Desk) -> None:
+    desk.server.script("validate", Body(OK_BODY))
+
+    assert desk.ask() == "fine"
+    assert desk.booked_tokens == [(None, 0, None)]
+
+
+@pytest.mark.parametrize(
+    ("usage", "expected"),
+    [
+        ({"prompt_tokens": 4}, (4, 0, 0)),
+        ({"total_tokens": 4}, (4, 0, 0)),
+        ({}, (None, 0, 0)),
+        (None, (None, 0, 0)),
+    ],
+)
+def test_embedding_completes_nothing_and_its_prompt_is_told_or_unknown(
+    desk: Desk, usage: object, expected: Tokens
+) -> None:
+    body = {"data": [{"index": 0, "embedding": [1.0]}], "usage": usage}
+    desk.server.script("embed", Body(json.dumps(body).encode()))
+
+    assert desk.embed(["one"]) == [[1.0]]
     assert desk.booked_tokens == [expected]
 
 
