@@ -3,6 +3,7 @@
 from cachemgmt.assembly import bulkhead, cache_engine, filler, register_failures
 from cachemgmt.background import let_servers_learn, register_work
 from cachemgmt.calls import BookCall, ProviderCall
+from cachemgmt.decision import Decision
 from cachemgmt.engine.bulkhead import Bulkhead
 from cachemgmt.engine.cache import Cache
 from cachemgmt.engine.clock import Knowledge
@@ -17,12 +18,11 @@ from cachemgmt.engine.store import Store
 from cachemgmt.inspecting import EntryPage, Found, Inspector, ServerInfo, Size, inspector
 from cachemgmt.ledger import Bill, count, release_connection, write_counts
 from cachemgmt.metrics import metrics
-from cachemgmt.models import Decision, WarmingList
+from cachemgmt.models import WarmingList
 from cachemgmt.names import register_names
 from cachemgmt.snapshot import (
     Load,
     LoadRevisions,
-    advance_clock,
     decisions,
     learn_from_database,
     snapshot,
@@ -60,7 +60,6 @@ __all__ = [
     "Wanted",
     "Warmed",
     "WarmingList",
-    "advance_clock",
     "bulkhead",
     "cache_engine",
     "count",
@@ -103,8 +102,8 @@ def register_revisions(load: LoadRevisions) -> None:
 
 def register_decisions(name: str, load: Load) -> None:
     """Say how to load what others decide in the database. It stands in `known().others` under that name, and
-    is loaded anew when `advance_clock` was called in the transaction that changed it. What `load` returns is
-    shared by threads: it must not be changed."""
+    is loaded anew when a `Decision` was changed. What `load` returns is shared by threads: it must not be
+    changed."""
     decisions().load_others[name] = load
 
 
