@@ -164,7 +164,8 @@ class WarmingRun(models.Model):
 
     requested_at = models.DateTimeField(default=timezone.now)
     requested_by = models.CharField(max_length=150)
-    label = models.CharField("what", max_length=200)
+    label = models.CharField("what", max_length=200, help_text="In the lists' names of then.")
+    lists = models.ManyToManyField(WarmingList, related_name="runs", editable=False)
     questions = models.JSONField(help_text="[collection, question] pairs.")
     state = models.CharField(max_length=8, choices=STATES, default="waiting")
     started_at = models.DateTimeField(null=True)
