@@ -13,7 +13,8 @@ from cachemgmt.engine.filling import Filler
 from cachemgmt.engine.freshness import Directives
 from cachemgmt.engine.key import Key, fingerprint, normalise_message
 from cachemgmt.engine.memory_store import MemoryStore
-from cachemgmt.engine.results import Lookup, Made, Outcome, Visit
+from cachemgmt.engine.reasons import REASONS, Failed, HandedOff, Reason
+from cachemgmt.engine.results import Lookup, Made, Outcome, Status, Visit
 from cachemgmt.engine.store import Store
 from cachemgmt.inspecting import EntryPage, Found, Inspector, ServerInfo, Size, inspector
 from cachemgmt.ledger import Bill, count, release_connection, write_counts
@@ -31,6 +32,7 @@ from cachemgmt.stored_entry import StoredEntry, Wanted
 from cachemgmt.warming import Warmed, register_warmer, request_run
 
 __all__ = [
+    "REASONS",
     "Bill",
     "BookCall",
     "Bulkhead",
@@ -39,8 +41,10 @@ __all__ = [
     "Directives",
     "Entry",
     "EntryPage",
+    "Failed",
     "Filler",
     "Found",
+    "HandedOff",
     "Inspector",
     "Key",
     "Knowledge",
@@ -52,8 +56,10 @@ __all__ = [
     "Outcome",
     "Overloaded",
     "ProviderCall",
+    "Reason",
     "ServerInfo",
     "Size",
+    "Status",
     "Store",
     "StoredEntry",
     "Visit",
