@@ -12,11 +12,8 @@ from cachemgmt.engine.errors import NotFilled, NotStored, Overloaded
 from cachemgmt.engine.filling import Filler
 from cachemgmt.engine.freshness import Directives
 from cachemgmt.engine.key import Key, fingerprint, normalise_message
-from cachemgmt.engine.memory_store import MemoryStore
 from cachemgmt.engine.reasons import REASONS, Failed, HandedOff, Reason
 from cachemgmt.engine.results import Lookup, Made, Outcome, Status, Visit
-from cachemgmt.engine.store import Store
-from cachemgmt.inspecting import EntryPage, Found, Inspector, ServerInfo, Size, inspector
 from cachemgmt.ledger import Bill, count, release_connection, write_counts
 from cachemgmt.metrics import metrics
 from cachemgmt.models import WarmingList
@@ -28,7 +25,6 @@ from cachemgmt.snapshot import (
     learn_from_database,
     snapshot,
 )
-from cachemgmt.stored_entry import StoredEntry, Wanted
 from cachemgmt.warming import Warmed, register_warmer, request_run
 
 __all__ = [
@@ -40,30 +36,21 @@ __all__ = [
     "Decision",
     "Directives",
     "Entry",
-    "EntryPage",
     "Failed",
     "Filler",
-    "Found",
     "HandedOff",
-    "Inspector",
     "Key",
     "Knowledge",
     "Lookup",
     "Made",
-    "MemoryStore",
     "NotFilled",
     "NotStored",
     "Outcome",
     "Overloaded",
     "ProviderCall",
     "Reason",
-    "ServerInfo",
-    "Size",
     "Status",
-    "Store",
-    "StoredEntry",
     "Visit",
-    "Wanted",
     "Warmed",
     "WarmingList",
     "bulkhead",
@@ -71,7 +58,6 @@ __all__ = [
     "count",
     "filler",
     "fingerprint",
-    "inspector",
     "is_informed",
     "known",
     "learn",

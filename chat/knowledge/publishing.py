@@ -66,11 +66,6 @@ def revision_of(documents: Fingerprints, *, embedder_id: str) -> str:
     return blake2b(content.encode(), digest_size=12).hexdigest()
 
 
-def revision_id(collection: Collection) -> str:
-    """Return the revision that the collection's documents would be published as now."""
-    return revision_of(_fingerprints(collection), embedder_id=chosen_embedder().id)
-
-
 def publish(
     collection: Collection,
     documents: Iterable[SourceDocument],
