@@ -30,7 +30,7 @@ def write_usage() -> None:
     try:
         for key_id, used_at in list(taken.items()):
             earlier = Q(last_used_at=None) | Q(last_used_at__lt=used_at)
-            ApiKey.objects.filter(earlier, key_id=key_id).update_unannounced(last_used_at=used_at)
+            ApiKey.objects.unannounced().filter(earlier, key_id=key_id).update(last_used_at=used_at)
             del taken[key_id]
     finally:
         with _lock:

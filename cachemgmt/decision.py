@@ -1,7 +1,7 @@
 """What every process must learn at once: rows that decide, and the clock that each change of them raises."""
 
 from collections.abc import Iterable
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
 from django.db import models, transaction
 from django.db.models import F
@@ -71,10 +71,6 @@ class DecisionQuerySet(models.QuerySet[Row]):
                 Clock.objects.advance()
         return n_updated
 
-    def update_unannounced(self, **values: Any) -> int:
-        """Update what decides nothing, such as when a row was last used, and leave the clock alone."""
-        return super().update(**values)
-
     def bulk_create(self, objs: Iterable[Row], *args: Any, **kwargs: Any) -> list[Row]:
         """Create or, where conflicts are updated, change the rows; raise the clock where there are any."""
         with transaction.atomic():
@@ -92,7 +88,16 @@ class DecisionQuerySet(models.QuerySet[Row]):
         return n_deleted
 
 
-DecisionManager = models.Manager.from_queryset(DecisionQuerySet)
+class DecisionManager(models.Manager[Row]):
+    """Decisions, whose changes raise the clock."""
+
+    def get_queryset(self) -> DecisionQuerySet[Row]:
+        return DecisionQuerySet(self.model, using=self._db)
+
+    def unannounced(self) -> models.QuerySet[Row]:
+        """Return a queryset that leaves the clock alone, to update what decides nothing: when a row was last
+        used."""
+        return super().get_queryset()
 
 
 class Decision(models.Model):
@@ -105,7 +110,7 @@ class Decision(models.Model):
     whose rows nobody would hear of.
     """
 
-    objects = DecisionManager()
+    objects: ClassVar[DecisionManager[Self]] = DecisionManager()
 
     class Meta:
         abstract = True

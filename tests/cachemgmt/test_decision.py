@@ -171,7 +171,7 @@ def test_no_decision_has_rows_that_no_signal_tells_of() -> None:
 
 def test_what_decides_nothing_leaves_the_clock_alone(key: ApiKey) -> None:
     before = number()
-    KEYS.filter(pk=key.pk).update_unannounced(last_used_at=key.created_at)
+    KEYS.unannounced().filter(pk=key.pk).update(last_used_at=key.created_at)
     KEYS.filter(name="nobody's").update(name="x")
     KEYS.filter(name="nobody's").delete()
     KEYS.bulk_create([])

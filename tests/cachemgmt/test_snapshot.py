@@ -294,7 +294,7 @@ def test_another_history_with_the_same_number_is_loaded() -> None:
     rule, _ = TtlRule.objects.update_or_create(level="response", intent="", defaults={"ttl_s": 60})
     watch_clock()
     number = Clock.objects.get().number
-    TtlRule.objects.filter(pk=rule.pk).update_unannounced(ttl_s=5)
+    TtlRule.objects.unannounced().filter(pk=rule.pk).update(ttl_s=5)
     Clock.objects.update(number=number, changed_at=timezone.now())
     watch_clock()
     assert snapshot().known().rule("response", None).ttl_s == 5
