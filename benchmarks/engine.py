@@ -92,7 +92,8 @@ def hits(rounds: int, n_calls: int) -> list[Row]:
     """Measure a hit over Redis beside a raw GET, and over memory beside a dict under a lock."""
     from django_redis import get_redis_connection
 
-    from cachemgmt.api import Cache, MemoryStore, Visit, cache_engine
+    from cachemgmt.api import Cache, Visit, cache_engine
+    from cachemgmt.engine.memory_store import MemoryStore
     from cachemgmt.engine.redis_store import PREFIX
     from cachemgmt.snapshot import snapshot
 
@@ -149,9 +150,10 @@ def hits(rounds: int, n_calls: int) -> list[Row]:
 
 def round_trips(server: RedisServer) -> list[Row]:
     """Count the round trips of a hit and of a miss."""
-    from cachemgmt.api import Cache, Filler, Made, MemoryStore, Visit
+    from cachemgmt.api import Cache, Filler, Made, Visit
     from cachemgmt.engine.breaker import Breaker
     from cachemgmt.engine.failover import FailoverStore
+    from cachemgmt.engine.memory_store import MemoryStore
     from cachemgmt.engine.redis_store import RedisStore
     from cachemgmt.snapshot import snapshot
 

@@ -3,6 +3,7 @@
 from cachemgmt.assembly import bulkhead, cache_engine, filler, register_failures
 from cachemgmt.background import let_servers_learn, register_work
 from cachemgmt.calls import BookCall, ProviderCall
+from cachemgmt.decision import Decision
 from cachemgmt.engine.bulkhead import Bulkhead
 from cachemgmt.engine.cache import Cache
 from cachemgmt.engine.clock import Knowledge
@@ -11,27 +12,24 @@ from cachemgmt.engine.errors import NotFilled, NotStored, Overloaded
 from cachemgmt.engine.filling import Filler
 from cachemgmt.engine.freshness import Directives
 from cachemgmt.engine.key import Key, fingerprint, normalise_message
-from cachemgmt.engine.memory_store import MemoryStore
-from cachemgmt.engine.results import Lookup, Made, Outcome, Visit
-from cachemgmt.engine.store import Store
-from cachemgmt.inspecting import EntryPage, Found, Inspector, ServerInfo, Size, inspector
+from cachemgmt.engine.reasons import REASONS, Failed, HandedOff, Reason
+from cachemgmt.engine.results import Lookup, Made, Outcome, Status, Visit
 from cachemgmt.ledger import Bill, count, release_connection, write_counts
 from cachemgmt.metrics import metrics
-from cachemgmt.models import Decision, WarmingList
+from cachemgmt.models import WarmingList
 from cachemgmt.names import register_names
 from cachemgmt.pricing import has_price
 from cachemgmt.snapshot import (
     Load,
     LoadRevisions,
-    advance_clock,
     decisions,
     learn_from_database,
     snapshot,
 )
-from cachemgmt.stored_entry import StoredEntry, Wanted
 from cachemgmt.warming import Warmed, register_warmer, request_run
 
 __all__ = [
+    "REASONS",
     "Bill",
     "BookCall",
     "Bulkhead",
@@ -39,36 +37,29 @@ __all__ = [
     "Decision",
     "Directives",
     "Entry",
-    "EntryPage",
+    "Failed",
     "Filler",
-    "Found",
-    "Inspector",
+    "HandedOff",
     "Key",
     "Knowledge",
     "Lookup",
     "Made",
-    "MemoryStore",
     "NotFilled",
     "NotStored",
     "Outcome",
     "Overloaded",
     "ProviderCall",
-    "ServerInfo",
-    "Size",
-    "Store",
-    "StoredEntry",
+    "Reason",
+    "Status",
     "Visit",
-    "Wanted",
     "Warmed",
     "WarmingList",
-    "advance_clock",
     "bulkhead",
     "cache_engine",
     "count",
     "filler",
     "fingerprint",
     "has_price",
-    "inspector",
     "is_informed",
     "known",
     "learn",
@@ -105,8 +96,8 @@ def register_revisions(load: LoadRevisions) -> None:
 
 def register_decisions(name: str, load: Load) -> None:
     """Say how to load what others decide in the database. It stands in `known().others` under that name, and
-    is loaded anew when `advance_clock` was called in the transaction that changed it. What `load` returns is
-    shared by threads: it must not be changed."""
+    is loaded anew when a `Decision` was changed. What `load` returns is shared by threads: it must not be
+    changed."""
     decisions().load_others[name] = load
 
 

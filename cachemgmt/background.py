@@ -11,12 +11,13 @@ from django.conf import settings
 from django.db import Error as DatabaseFailure
 from django.db import close_old_connections
 
+from cachemgmt.announcing import announce_clock, told_clock
 from cachemgmt.engine.errors import SourceUnavailable
 from cachemgmt.engine.snapshot import CONFIRMED_S, WATCH_EVERY_S
 from cachemgmt.flushing import can_see_entries
 from cachemgmt.ledger import write_counts
 from cachemgmt.removal import remove_dead, trim_records
-from cachemgmt.snapshot import announce_clock, snapshot, told_clock
+from cachemgmt.snapshot import snapshot
 from cachemgmt.warming import give_up_orphans, take_waiting, work_off
 
 logger = logging.getLogger(__name__)

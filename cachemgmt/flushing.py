@@ -18,7 +18,7 @@ from cachemgmt.engine.errors import SourceUnavailable, StoreError
 from cachemgmt.engine.key import fold
 from cachemgmt.engine.store import ENTRIES
 from cachemgmt.models import Clock, FlushRecord
-from cachemgmt.snapshot import advance_clock, snapshot
+from cachemgmt.snapshot import snapshot
 
 logger = logging.getLogger(__name__)
 CHUNK = 100
@@ -182,7 +182,7 @@ def flush_all(
     with transaction.atomic():
         records = [
             FlushRecord.objects.create(
-                clock=advance_clock(),
+                clock=Clock.objects.advance(),
                 kind=target.kind,
                 match=target.match,
                 actor=actor,
@@ -202,6 +202,6 @@ def switch_cache(*, is_on: bool) -> bool:
     with transaction.atomic():
         Clock.objects.get_or_create(pk=1)
         changed = Clock.objects.filter(pk=1).exclude(is_cache_on=is_on).update(is_cache_on=is_on)
-        number = advance_clock() if changed else 0
+        number = Clock.objects.advance() if changed else 0
     snapshot().known(at_least=number)
     return bool(changed)

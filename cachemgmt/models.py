@@ -2,62 +2,29 @@
 
 from decimal import Decimal
 from fnmatch import fnmatchcase
-from typing import Any, ClassVar, cast
+from typing import ClassVar, cast
 from uuid import uuid4
 
 from django.core.validators import MinValueValidator
-from django.db import models, transaction
+from django.db import models
 from django.utils import timezone
 
+from cachemgmt.decision import Clock, Decision
 from cachemgmt.engine.clock import DEFAULT_TTL_S, STALE_IF_ERROR_S, Flush, FlushKind, Rule
 
+__all__ = [
+    "Clock",
+    "FlushRecord",
+    "LlmCall",
+    "MetricBucket",
+    "ModelPrice",
+    "TtlRule",
+    "WarmingList",
+    "WarmingQuery",
+    "WarmingRun",
+]
+
 LEVELS = [(level, level) for level in ("response", "intent", "policy", "reply")]
-
-
-class Clock(models.Model):
-    """The invalidation clock, one row: raised by every change that decides what may be reused.
-
-    The row's lock makes commit order and clock order one. `is_cache_on` is the switch of the whole cache.
-    Flushes up to `floor` are no longer on record: what is older than that is not reused.
-    """
-
-    number = models.PositiveBigIntegerField(default=0)
-    floor = models.PositiveBigIntegerField(default=0)
-    is_cache_on = models.BooleanField("cache is on", default=True)
-    changed_at = models.DateTimeField(auto_now=True)
-
-    class Meta:
-        verbose_name = "clock"
-        verbose_name_plural = "clock"
-        constraints: ClassVar = [models.CheckConstraint(condition=models.Q(pk=1), name="clock_is_one_row")]
-
-    def __str__(self) -> str:
-        return f"clock at {self.number}"
-
-
-class Decision(models.Model):
-    """A row that every process knows of at its next question: the clock is raised in the transaction that
-    saves or deletes it. `QuerySet.update()` and `.delete()` would not."""
-
-    class Meta:
-        abstract = True
-
-    def save(self, *args: Any, **kwargs: Any) -> None:
-        """Save, and raise the clock in the same transaction."""
-        from cachemgmt.snapshot import advance_clock
-
-        with transaction.atomic():
-            super().save(*args, **kwargs)
-            advance_clock()
-
-    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
-        """Delete, and raise the clock in the same transaction."""
-        from cachemgmt.snapshot import advance_clock
-
-        with transaction.atomic():
-            deleted = super().delete(*args, **kwargs)
-            advance_clock()
-        return deleted
 
 
 class TtlRule(Decision):
@@ -197,7 +164,8 @@ class WarmingRun(models.Model):
 
     requested_at = models.DateTimeField(default=timezone.now)
     requested_by = models.CharField(max_length=150)
-    label = models.CharField("what", max_length=200)
+    label = models.CharField("what", max_length=200, help_text="In the lists' names of then.")
+    lists = models.ManyToManyField(WarmingList, related_name="runs", editable=False)
     questions = models.JSONField(help_text="[collection, question] pairs.")
     state = models.CharField(max_length=8, choices=STATES, default="waiting")
     started_at = models.DateTimeField(null=True)

@@ -15,7 +15,6 @@ from cachemgmt.engine.entry import Entry
 from cachemgmt.engine.errors import StoreError
 from cachemgmt.flushing import CHUNK, can_see_entries, stored_entries
 from cachemgmt.models import Clock, FlushRecord
-from cachemgmt.snapshot import advance_clock
 
 logger = logging.getLogger(__name__)
 REMOVED_AT_ONCE = 2
@@ -87,7 +86,7 @@ def trim_records() -> int:
         newest = old.aggregate(newest=Max("clock"))["newest"]
         Clock.objects.filter(pk=1, floor__lt=newest).update(floor=newest)
         trimmed, _ = old.delete()
-        advance_clock()
+        Clock.objects.advance()
     return trimmed
 
 

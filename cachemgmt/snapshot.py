@@ -1,4 +1,4 @@
-"""The decisions in the database: how they are read, and how the clock is raised with them."""
+"""The decisions in the database, as this process knows them."""
 
 import contextlib
 import logging
@@ -8,12 +8,11 @@ from typing import Any
 
 from django.db import Error as DatabaseFailure
 from django.db import transaction
-from django.db.models import F, Max
+from django.db.models import Max
 from django.utils import timezone
 
-from cachemgmt.engine.cache import as_clock
-from cachemgmt.engine.clock import CLOCK_NAME, Flush, Flushes, Knowledge
-from cachemgmt.engine.errors import SourceUnavailable, StoreError
+from cachemgmt.engine.clock import Flush, Flushes, Knowledge
+from cachemgmt.engine.errors import SourceUnavailable
 from cachemgmt.engine.snapshot import Snapshot
 from cachemgmt.ledger import release_connection
 from cachemgmt.models import Clock, FlushRecord, TtlRule
@@ -113,44 +112,7 @@ def snapshot() -> Snapshot:
     return Snapshot(decisions())
 
 
-def advance_clock() -> int:
-    """Raise the clock by one and return it. Call it inside the transaction that makes the change.
-
-    Other processes learn of it after the commit: over the shared store at their next look-up, without it
-    within a second. Raises RuntimeError outside a transaction.
-    """
-    if not transaction.get_connection().in_atomic_block:
-        raise RuntimeError("advance_clock() belongs inside the transaction of the change")
-    changes = {"number": F("number") + 1, "changed_at": timezone.now()}
-    if not Clock.objects.filter(pk=1).update(**changes):
-        Clock.objects.get_or_create(pk=1)
-        Clock.objects.filter(pk=1).update(**changes)
-    number = Clock.objects.values_list("number", flat=True).get(pk=1)
-    transaction.on_commit(lambda: announce_clock(number))
-    return number
-
-
 def learn_from_database() -> None:
     """Let this process know at once what was changed. Others learn it over Redis."""
     with contextlib.suppress(SourceUnavailable):
         snapshot().catch_up()
-
-
-def announce_clock(number: int) -> None:
-    """Tell the store the clock, never lowering it. One that is out is told by the server, each second."""
-    from cachemgmt.assembly import cache_engine
-
-    try:
-        cache_engine().store.raise_number(CLOCK_NAME, number)
-    except StoreError:
-        logger.warning("The store could not be told the clock", extra={"action": "announce"})
-
-
-def told_clock() -> int:
-    """Return the clock that the store tells, 0 where it tells none."""
-    from cachemgmt.assembly import cache_engine
-
-    try:
-        return as_clock(cache_engine().store.get(CLOCK_NAME)) or 0
-    except StoreError:
-        return 0

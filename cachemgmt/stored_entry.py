@@ -134,7 +134,7 @@ def judged(name: str, entry: Entry, known: Knowledge, now: float) -> tuple[State
         return "stale", "while-made-anew" if use == "stale" else "if-error"
     if why == "expired":
         return "expired", why
-    return ("flushed" if why == "flushed" else "barred"), why
+    return ("flushed" if why == "flushed" else "barred"), why or ""
 
 
 def _key_of(entry: Entry) -> Key | None:

@@ -60,9 +60,12 @@ def request_run(
     lists = list(lists)
     questions = list(dict.fromkeys([*questions_of(lists), *more]))
     label = ", ".join([row.name for row in lists] + ([f"{len(more)} questions"] if more else []))
-    return WarmingRun.objects.create(
-        label=label[:200], requested_by=requested_by, questions=[list(pair) for pair in questions]
-    )
+    with transaction.atomic():
+        run = WarmingRun.objects.create(
+            label=label[:200], requested_by=requested_by, questions=[list(pair) for pair in questions]
+        )
+        run.lists.set(lists)
+    return run
 
 
 def take_waiting() -> WarmingRun | None:

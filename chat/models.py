@@ -13,6 +13,7 @@ from django.db import models
 from django.utils import timezone
 from numpy.typing import NDArray
 
+from cachemgmt.api import Decision
 from chat.knowledge.documents import SourceDocument
 
 Floats = NDArray[np.float32]
@@ -38,11 +39,11 @@ def check_origins(text: str) -> None:
         raise ValidationError(told)
 
 
-class Collection(models.Model):
+class Collection(Decision):
     """One company's policies. `revision` names exactly what of them is published, "" for nothing yet.
 
-    The revision changes only together with the documents and the cache's clock, in one transaction:
-    `chat.knowledge.publishing` does that.
+    The revision changes only together with the documents, in one transaction: `chat.knowledge.publishing`
+    does that.
     """
 
     slug = models.CharField(max_length=50, unique=True, validators=[RegexValidator(SLUG)])

@@ -7,6 +7,7 @@ from django.views.decorators.http import require_safe
 
 from chat.serializers import MAX_MESSAGE_CHARS
 from chat.status import PROVIDERS
+from chat.words import page_words
 
 SAMPLE_QUESTIONS = (
     "What's your refund policy?",
@@ -32,5 +33,6 @@ def chat_page(request: HttpRequest) -> HttpResponse:
         "examples": SAMPLE_QUESTIONS if collection == "sample" else (),
         "max_chars": MAX_MESSAGE_CHARS,
         "needs_session": settings.REQUIRE_API_KEY,
+        "words": page_words(),
     }
     return render(request, "chat/page.html", context)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from decimal import Decimal
+from functools import partial
 
 from cachemgmt.api import (
     Bill,
@@ -43,7 +44,7 @@ from chat.scope import (
 )
 from chat.stages.generate import HANDOFF_TEXT, PERSON_TEXT
 from chat.stages.retrieve import Retriever, in_canonical_order, is_enough
-from chat.types import Answer, Asker, Question, Turn
+from chat.types import Answer, Asker, Passage, Question, Turn
 
 MAX_ATTEMPTS = 3
 """An answer that a flush or a new revision overtakes in its making is made again, up to so often in all."""
@@ -183,8 +184,8 @@ class Pipeline:
     def _stale_or_raise(self, run: Run, found: Lookup, error: ChatError | NoPlace | NotFilled) -> Answer:
         stale = self._cache.stale_response(found, error, scope=run.scope)
         if stale:
-            entry, why = stale
-            return self._report.stored(run, entry, status="stale", reason=why)
+            why = "calls-used-up" if isinstance(error, CallsUsedUp) else stale[1]
+            return self._report.stored(run, stale[0], status="stale", reason=why)
         told: ChatError = error if isinstance(error, ChatError) else Overloaded()
         if isinstance(error, NotFilled):
             told = ProviderTimedOut()
@@ -218,29 +219,28 @@ class Pipeline:
     def _drafted(self, run: Run, reading: Reading) -> Draft:
         scope = replace(run.scope, is_personal=reading.is_personal)
         revision = self._known().revisions.get(scope.collection, "")
-        draft = Draft(scope=scope, revision=revision)
+        draft = partial(Draft, scope=scope, revision=revision)
         if reading.intent.kind == "handoff":
-            return replace(draft, handed_off="person-wanted")
+            return draft(passages=(), reply="person-wanted")
+        passages: tuple[Passage, ...] = ()
         if reading.intent.kind == "policy":
             with run.timed("retrieve"):
                 # The passages are what excuses an address in the context, so they are looked for without it.
                 own = reading.is_personal or tells_personal(reading.context, ())
-                passages = self._retriever.passages(
-                    reading.question, revision=revision, scope=replace(scope, is_personal=own), bill=run.bill
-                )
-            if not is_enough(passages):
-                return replace(draft, handed_off="no-passages")
-            draft = replace(draft, passages=tuple(in_canonical_order(passages)))
-        return replace(draft, reply=self._fills.reply(run, reading, scope, draft.passages))
+                whose, question = replace(scope, is_personal=own), reading.question
+                found = self._retriever.passages(question, revision=revision, scope=whose, bill=run.bill)
+            if not is_enough(found):
+                return draft(passages=(), reply="no-passages")
+            passages = tuple(in_canonical_order(found))
+        return draft(passages=passages, reply=self._fills.reply(run, reading, scope, passages))
 
     def _told(self, run: Run, reading: Reading, draft: Draft) -> Answer:
         found, reply = reading.classification, draft.reply
-        if reply is None:
-            text = PERSON_TEXT if draft.handed_off == "person-wanted" else HANDOFF_TEXT
-            return self._report.handed_off(run, found, text, draft.handed_off)
+        if isinstance(reply, str):
+            text = PERSON_TEXT if reply == "person-wanted" else HANDOFF_TEXT
+            return self._report.handed_off(run, found, text, reply)
         if "handed_off" in reply.value:
-            reason = reply.value["handed_off"]
-            return self._report.handed_off(run, found, HANDOFF_TEXT, reason, reply)
+            return self._report.handed_off(run, found, HANDOFF_TEXT, reply.value["handed_off"], reply)
         return self._keep(run, reading, draft, reply)
 
     # classify -------------------------------------------------------------------------------------------

@@ -7,12 +7,11 @@ from math import ceil
 from time import perf_counter
 from typing import Literal
 
-from cachemgmt.api import Entry, Outcome, count
+from cachemgmt.api import Entry, HandedOff, Outcome, Reason, Status, count
 from chat.counting import REUSED
 from chat.run import Run
 from chat.types import Answer, CacheReport, Classification, Passage, Source
 
-Status = Literal["hit", "miss", "stale", "collapsed", "bypass"]
 AgeAndTtl = Callable[[Entry], tuple[float, float]]
 """An entry's age and the time it stays fresh, in seconds."""
 
@@ -24,7 +23,7 @@ class Reporter:
         self._age_and_ttl_s = age_and_ttl_s
 
     def stored(
-        self, run: Run, entry: Entry, *, status: Literal["hit", "stale"], reason: str | None = None
+        self, run: Run, entry: Entry, *, status: Literal["hit", "stale"], reason: Reason | None = None
     ) -> Answer:
         """Return the stored complete answer; `reason` why a stale one serves."""
         value = entry.value
@@ -97,7 +96,7 @@ class Reporter:
         run: Run,
         classification: Classification | None,
         text: str,
-        reason: str,
+        reason: HandedOff,
         marker: Outcome | None = None,
     ) -> Answer:
         """Return the hand-off to a person. `marker` is the remembered or new note that validation failed."""
@@ -105,9 +104,9 @@ class Reporter:
             cache = self._cache_report("bypass", None, reason, None, is_stored=False)
         else:
             status, why = self._status(run, marker)
-            reason = why if status == "bypass" and why else reason
+            told = why if status == "bypass" and why else reason
             cache = self._cache_report(
-                status, level_of(status), reason, marker.entry, is_stored=marker.is_stored
+                status, level_of(status), told, marker.entry, is_stored=marker.is_stored
             )
         answer = Answer(
             text=text,
@@ -127,7 +126,7 @@ class Reporter:
         """Count a question that got no answer."""
         self._count_outcome(run, "error", reason, Decimal(0))
 
-    def _status(self, run: Run, reply: Outcome) -> tuple[Status, str | None]:
+    def _status(self, run: Run, reply: Outcome) -> tuple[Status, Reason | None]:
         """A hit only if this request caused no call to a model; stale if what it is given is."""
         if reply.status in {"bypass", "stale"}:
             return reply.status, reply.reason
@@ -147,7 +146,7 @@ class Reporter:
         self,
         status: Status,
         level: Literal["response", "reply"] | None,
-        reason: str | None,
+        reason: Reason | None,
         entry: Entry | None,
         *,
         is_stored: bool,

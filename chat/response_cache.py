@@ -13,6 +13,7 @@ from typing import Any
 from cachemgmt.api import (
     Cache,
     Entry,
+    Failed,
     Filler,
     Key,
     Lookup,
@@ -117,7 +118,7 @@ class ChatResponseCache:
         """Make a stale answer anew in the background, once in this process."""
         self._filler.refreshes.begin(self._keys.response(message, history, scope)[-1].digest, make)
 
-    def stale_response(self, found: Lookup, error: Exception, *, scope: Scope) -> tuple[Entry, str] | None:
+    def stale_response(self, found: Lookup, error: Exception, *, scope: Scope) -> tuple[Entry, Failed] | None:
         """Return the stale answer that may serve in the error's place, and why, None where there is none."""
         entry = self._engine.serves_error(found, scope.visit) if self._filler.is_failure(error) else None
         return (entry, self._filler.why_stale(error)) if entry else None

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from time import perf_counter
 
-from cachemgmt.api import Bill, Lookup, Outcome
+from cachemgmt.api import Bill, HandedOff, Lookup, Outcome, Reason
 from chat.scope import Scope
 from chat.types import Classification, Intent, Passage, Question, Turn
 
@@ -22,7 +22,7 @@ class Run:
     turns: tuple[Turn, ...]
     scope: Scope
     bill: Bill
-    missed: str | None = None
+    missed: Reason | None = None
     """Why there was no stored answer."""
     outcomes: list[Outcome] = field(default_factory=list)
     timing_ms: dict[str, float] = field(default_factory=dict)
@@ -69,10 +69,9 @@ class Reading:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Draft:
     """What came of one attempt at an answer: under which revision, from which passages (in the order that
-    citations count in), which reply; or why there is none."""
+    citations count in), which reply; or why it was handed to a person without one."""
 
     scope: Scope
     revision: str
-    passages: tuple[Passage, ...] = ()
-    reply: Outcome | None = None
-    handed_off: str = ""
+    passages: tuple[Passage, ...]
+    reply: Outcome | HandedOff

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from cachemgmt.api import Directives, Key, Visit, normalise_message
+from cachemgmt.api import Directives, Key, Reason, Visit, normalise_message
 from chat import privacy
 from chat.types import HISTORY_LENGTH, Turn
 
@@ -26,7 +26,7 @@ class Scope:
     visit: Visit = field(default_factory=lambda: Visit(Directives()))
 
     @property
-    def barred(self) -> str | None:
+    def barred(self) -> Reason | None:
         """Why nothing may be looked up or kept, None if it may."""
         if self.is_empty:
             return "empty"

@@ -15,6 +15,7 @@ from rest_framework.exceptions import ParseError, UnsupportedMediaType
 from typing_extensions import TypedDict
 
 from access.admission import Admission
+from cachemgmt.api import Reason, Status
 from chat.types import HISTORY_LENGTH, Answer, Question, Turn
 
 MAX_MESSAGE_CHARS = 4000
@@ -142,11 +143,11 @@ class SourceBody(TypedDict):
 class CacheBody(TypedDict):
     """How the cache took part."""
 
-    status: Literal["hit", "miss", "stale", "collapsed", "bypass"]
+    status: Status
     level: Annotated[
         Literal["response", "reply"] | None, Field(description="What a stored answer was reused from.")
     ]
-    reason: Annotated[str | None, Field(description="Why it was made, not kept, or reused past its time.")]
+    reason: Annotated[Reason | None, Field(description="Why it was made, not kept, or reused past its time.")]
     age_s: Annotated[int | None, Field(description="Seconds since it was made.")]
     ttl_s: Annotated[int | None, Field(description="Seconds it stays fresh; negative once stale.")]
     entry_id: Annotated[str | None, Field(description="By which it can be flushed.")]

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Literal, Protocol
 
-from cachemgmt.api import Directives
+from cachemgmt.api import Directives, Reason, Status
 
 Role = Literal["user", "assistant"]
 Stage = Literal["classify", "retrieve", "generate", "validate"]
@@ -135,9 +135,9 @@ class Source:
 class CacheReport:
     """How the cache took part in an answer, in the words of the glossary."""
 
-    status: Literal["hit", "miss", "stale", "collapsed", "bypass"]
+    status: Status
     level: Literal["response", "reply"] | None
-    reason: str | None
+    reason: Reason | None
     age_s: int | None
     ttl_s: int | None
     entry_id: str | None

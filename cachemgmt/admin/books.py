@@ -3,8 +3,9 @@
 from typing import Any
 
 from django.contrib import admin, messages
+from django.contrib.admin.views.main import ChangeList
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 
 from cachemgmt.admin import wording
 from cachemgmt.admin.readonly import ReadOnlyAdmin
@@ -28,12 +29,20 @@ CALL_COLOURS = {
 }
 
 
+class ReasonFilter(admin.AllValuesFieldListFilter):
+    """The reasons that were counted, in words."""
+
+    def choices(self, changelist: ChangeList) -> Any:
+        for choice in super().choices(changelist):
+            yield {**choice, "display": wording.reason(str(choice["display"]))}
+
+
 @admin.register(MetricBucket)
 class MetricBucketAdmin(ReadOnlyAdmin):
     """What was counted, minute by minute."""
 
-    list_display = ("minute", "level_words", "outcome_words", "reason", "collection", "count", "saved")
-    list_filter = ("level", "outcome", "collection", "reason")
+    list_display = ("minute", "level_words", "outcome_words", "reason_words", "collection", "count", "saved")
+    list_filter = ("level", "outcome", "collection", ("reason", ReasonFilter))
     date_hierarchy = "minute"
     list_before_template = "admin/cachemgmt/metricbucket/about.html"
 
@@ -44,6 +53,16 @@ class MetricBucketAdmin(ReadOnlyAdmin):
     @display(description="Outcome", ordering="outcome", label=OUTCOME_COLOURS)
     def outcome_words(self, bucket: MetricBucket) -> str:
         return bucket.outcome
+
+    @display(description="Reason", ordering="reason")
+    def reason_words(self, bucket: MetricBucket) -> str:
+        return wording.reason(bucket.reason)
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        """Show the list, and above it what each outcome means."""
+        words = {"outcomes": wording.OUTCOMES}
+        page: HttpResponse = super().changelist_view(request, {**(extra_context or {}), **words})
+        return page
 
     @display(description="Saved", ordering="saved_usd")
     def saved(self, bucket: MetricBucket) -> str:

@@ -16,8 +16,9 @@ from cachemgmt.admin.confirming import Confirmation, confirmation_page, is_confi
 from cachemgmt.admin.flush_form import WHAT, FlushForm, chosen_before, documents
 from cachemgmt.admin.readonly import ReadOnlyAdmin
 from cachemgmt.admin.unfolded import action, display
-from cachemgmt.api import cache_engine, inspector
+from cachemgmt.assembly import cache_engine
 from cachemgmt.flushing import Counted, Target, can_see_entries, count_all, flush_all
+from cachemgmt.inspecting import inspector
 from cachemgmt.models import FlushRecord
 
 FLUSH = "admin:cachemgmt_flushrecord_flush"

@@ -19,7 +19,7 @@ from cachemgmt.snapshot import learn_from_database
 class TtlRuleAdmin(ModelAdmin):
     """A rule acts on what is already stored, from the next question on. The levels' own rules stay.
 
-    Nothing is changed or deleted in bulk: `QuerySet.update()` and `.delete()` would not raise the clock.
+    Nothing is deleted in bulk: that would take the levels' own rules along.
     """
 
     form = TtlRuleForm

@@ -5,13 +5,14 @@ from datetime import datetime
 from typing import Any
 
 from django.contrib import admin
+from django.db.models import Count
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
 from cachemgmt.admin import wording
 from cachemgmt.admin.readonly import ReadOnlyAdmin
 from cachemgmt.admin.unfolded import display
-from cachemgmt.models import WarmingRun
+from cachemgmt.models import WarmingList, WarmingRun
 
 LATE_S = 60
 """A server takes a waiting run up within seconds; after this long, none seems to be there."""
@@ -25,7 +26,7 @@ class WarmingRunAdmin(ReadOnlyAdmin):
     """Runs as they were worked off. A page of one refreshes itself until the run has ended."""
 
     list_display = ("label", "state_words", "progress", "spent_words", "requested_at", "requested_by")
-    list_filter = ("state", "requested_by")
+    list_filter = ("state", "lists", "requested_by")
     search_fields = ("label", "requested_by")
     date_hierarchy = "requested_at"
     change_form_outer_before_template = "admin/cachemgmt/warmingrun/progress.html"
@@ -115,13 +116,15 @@ def sentence(run: WarmingRun, now: datetime) -> str:
     return f"{ready:,} of {total:,} questions are answered from the cache now. The others are listed below."
 
 
-def last_time(label: str) -> str:
-    """Return how the last ended run of that name went and what it cost, in words."""
-    run = WarmingRun.objects.filter(label=label[:200], ended_at__isnull=False).first()
+def last_time(lists: Sequence[WarmingList]) -> str:
+    """Return how the last ended run of these lists went and what it cost, in words."""
+    ended = WarmingRun.objects.filter(lists__in=lists, ended_at__isnull=False)
+    run = ended.annotate(n=Count("lists")).filter(n=len(lists)).first()
     if run is None or run.ended_at is None:
         return "Never, so what it costs is not known"
     ago = wording.roughly((timezone.now() - run.ended_at).total_seconds())
-    return f"{ago} ago: {run.filled:,} made, {run.reused:,} already there; cost {spent(run)}"
+    others = " (together with other lists)" if run.lists.count() > len(lists) else ""
+    return f"{ago} ago: {run.filled:,} made, {run.reused:,} already there; cost {spent(run)}{others}"
 
 
 def under_way(questions: Sequence[tuple[str, str]]) -> WarmingRun | None:

@@ -9,6 +9,7 @@ from django.db import Error as DatabaseFailure
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
 
 from cachemgmt.admin.confirming import Confirmation, chosen_pks, confirmation_page, is_confirmed
 from cachemgmt.admin.list_form import WarmingListForm, add_questions
@@ -42,7 +43,7 @@ class WarmingListAdmin(ModelAdmin):
 
     form = WarmingListForm
     inlines = (WarmingQueryInline,)
-    list_display = ("name", "collection_words", "question_count", "is_active", "last_warmed")
+    list_display = ("name", "collection_words", "question_count", "is_active", "last_warmed", "run_count")
     list_filter = ("is_active", "collection")
     search_fields = ("name", "description", "queries__question")
     search_help_text = "Search names and questions"
@@ -53,7 +54,7 @@ class WarmingListAdmin(ModelAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[WarmingList]:
         lists: QuerySet[WarmingList] = super().get_queryset(request)
-        return lists.annotate(n=Count("queries"))
+        return lists.annotate(n=Count("queries", distinct=True), n_runs=Count("runs", distinct=True))
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         may_add = self.has_change_permission(request, obj) if obj else True
@@ -69,7 +70,14 @@ class WarmingListAdmin(ModelAdmin):
 
     @display(description="Last warmed")
     def last_warmed(self, row: WarmingList) -> str:
-        return last_time(row.name)
+        return last_time([row])
+
+    @display(description="Runs", ordering="n_runs")
+    def run_count(self, row: Any) -> str:
+        runs = reverse("admin:cachemgmt_warmingrun_changelist")
+        return format_html(
+            '<a class="text-link" href="{}?lists__id__exact={}">{}</a>', runs, row.pk, f"{row.n_runs:,}"
+        )
 
     def save_model(self, request: HttpRequest, obj: WarmingList, form: Any, change: bool) -> None:
         super().save_model(request, obj, form, change)
@@ -146,7 +154,7 @@ def asked(lists: list[WarmingList]) -> Confirmation:
         facts={
             "Lists": names,
             "Collection": ", ".join(dict.fromkeys(collection for collection, _ in questions)),
-            "Last time": last_time(names),
+            "Last time": last_time(lists),
             "Afterwards": "Answers that are stored and fresh stay as they are and cost nothing. The others "
             "are made one after the other, and each is paid for.",
         },

@@ -8,6 +8,7 @@ from decimal import Decimal
 from django.utils import timezone
 from django.utils.formats import date_format
 
+from cachemgmt.engine.reasons import REASONS
 from cachemgmt.models import FlushRecord, TtlRule
 
 UNITS = {86_400: "day", 3_600: "hour", 60: "minute", 1: "second"}
@@ -50,6 +51,37 @@ LEVELS: Mapping[str, LevelWords] = {
         "Vectors are computed anew. No answer changes.",
     ),
 }
+
+
+OUTCOMES: Mapping[str, str] = {
+    "hit": "a stored result was reused",
+    "miss": "it was made anew",
+    "collapsed": "several asked the same at once, and it was made once for all",
+    "bypass": "not looked up or not kept, for the reason given",
+    "stale": "one past its time was reused, while a new one was made or because none could be made",
+    "error": "there was no answer, for the reason given",
+}
+"""What each outcome that is counted means."""
+
+FAILURES: Mapping[str, str] = {
+    "ProviderMisconfigured": "the language model refuses our key, model or request",
+    "ProviderBusy": "the language model asked to slow down",
+    "ProviderUnavailable": "the language model could not be reached",
+    "ProviderTimedOut": "the language model did not answer in time",
+    "ProviderRefused": "the language model declined",
+    "ProviderUnreadable": "what the language model answered was unusable",
+    "IndexUnavailable": "the policies could not be searched",
+    "Overloaded": "too many questions were waiting",
+    "CallsUsedUp": "the key's calls to the language model were used up",
+    "UnknownCollection": "there is no such collection",
+    "not-cached": "only a stored answer was asked for, and there was none",
+}
+"""Why a question had no answer, by the name under which that is counted."""
+
+
+def reason(name: str) -> str:
+    """Return a counted reason in words; one that has none as it is."""
+    return REASONS.get(name) or FAILURES.get(name, name)
 
 
 def level_name(level: str) -> str:

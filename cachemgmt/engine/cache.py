@@ -12,6 +12,7 @@ from cachemgmt.engine.errors import StoreError
 from cachemgmt.engine.freshness import age_s, retention_s, ttl_left_s
 from cachemgmt.engine.judging import Accept, Use, accept_any, judge
 from cachemgmt.engine.key import Key
+from cachemgmt.engine.reasons import Reason
 from cachemgmt.engine.results import IfError, Lookup, Made, Visit
 from cachemgmt.engine.store import Store
 
@@ -48,7 +49,7 @@ class Cache:
         keys: Sequence[Key],
         visit: Visit,
         *,
-        barred: str | None = None,
+        barred: Reason | None = None,
         accept: Accept = accept_any,
     ) -> Lookup:
         """Return the first of the keys' entries that may be reused, in one round trip to the store.
@@ -76,7 +77,7 @@ class Cache:
         clock: bytes | None,
         visit: Visit,
         *,
-        barred: str | None = None,
+        barred: Reason | None = None,
         accept: Accept = accept_any,
     ) -> Lookup:
         """Return the first reusable one of what the store holds under the keys, together with its clock."""
@@ -86,7 +87,8 @@ class Cache:
             return self._found_nothing(visit, known, barred or "unconfirmed")
         self._note_clock(visit, known)
         store = self.store_for(visit)
-        reason, past_ttl, best = "absent", Lookup(entry=None), (False, float("-inf"))
+        reason: Reason | None = "absent"
+        past_ttl, best = Lookup(entry=None), (False, float("-inf"))
         for key, raw in zip(keys, found, strict=True):
             for entry, body in self._copies(key, raw, store):
                 if entry.clock > known.clock:
@@ -164,19 +166,19 @@ class Cache:
             visit.store = self.store.session()
         return visit.store
 
-    def _declined(self, visit: Visit) -> str | None:
+    def _declined(self, visit: Visit) -> Reason | None:
         """Return why the request itself does not want stored results, None if it does."""
         if visit.directives.no_store:
             return "no-store"
         return "no-cache" if visit.directives.no_cache else None
 
-    def _switched_off(self, level: str, known: Knowledge) -> str | None:
+    def _switched_off(self, level: str, known: Knowledge) -> Reason | None:
         """Return which switch an operator has turned off, None if none."""
         if not known.is_on:
             return "switched-off"
         return None if known.is_enabled(level) else "level-off"
 
-    def _found_nothing(self, visit: Visit, known: Knowledge, reason: str) -> Lookup:
+    def _found_nothing(self, visit: Visit, known: Knowledge, reason: Reason) -> Lookup:
         self._note_clock(visit, known)
         return Lookup(entry=None, reason=reason)
 
@@ -186,13 +188,13 @@ class Cache:
 
     def _judge(
         self, entry: Entry, key: Key, visit: Visit, known: Knowledge, accept: Accept
-    ) -> tuple[Use, str]:
+    ) -> tuple[Use, Reason | None]:
         now = self._now()
         return judge(entry, key, known=known, now=now, directives=visit.directives, accept=accept)
 
-    def objection(self, entry: Entry, key: Key, visit: Visit, *, waited_s: float) -> str:
+    def objection(self, entry: Entry, key: Key, visit: Visit, *, waited_s: float) -> Reason | None:
         """Return why somebody who waited that long for the entry may not take it, by all that is known now;
-        "" if he may. His max-age counts from when he asked."""
+        None if he may. His max-age counts from when he asked."""
         asked, known = visit.directives, self._source.known()
         if asked.max_age_s is not None:
             asked = replace(asked, max_age_s=asked.max_age_s + waited_s)

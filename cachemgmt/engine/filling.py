@@ -13,6 +13,7 @@ from cachemgmt.engine.flight import Flight, Flights
 from cachemgmt.engine.keeping import Keeper
 from cachemgmt.engine.key import Key
 from cachemgmt.engine.lease import FAILED, LEASE_S, UNSHARED, Heartbeat, Lease, new_token
+from cachemgmt.engine.reasons import Failed, Reason
 from cachemgmt.engine.refreshing import Refreshes
 from cachemgmt.engine.results import MISSES, Made, Outcome, Status, Visit
 
@@ -33,7 +34,7 @@ class _Wanted:
     keys: Sequence[Key]
     fill: Callable[[], Made]
     visit: Visit
-    reason: str | None
+    reason: Reason | None
 
     @property
     def digest(self) -> str:
@@ -71,7 +72,7 @@ class Filler:
         fill: Callable[[], Made],
         visit: Visit,
         *,
-        barred: str | None = None,
+        barred: Reason | None = None,
         refill: Callable[[], Made] | None = None,
     ) -> Outcome:
         """Return a reusable entry under one of the keys, else what `fill` makes, keeping it.
@@ -109,7 +110,7 @@ class Filler:
         """Whether a stale entry may serve in place of the error: the provider's, or no room to ask it."""
         return isinstance(error, Overloaded | NotFilled) or self._failures.allows_stale(error)
 
-    def why_stale(self, error: Exception) -> str:
+    def why_stale(self, error: Exception) -> Failed:
         """Return the reason that is told with a stale entry that serves in place of the error."""
         return "overloaded" if isinstance(error, Overloaded) else "provider-failed"
 

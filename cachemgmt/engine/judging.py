@@ -7,6 +7,7 @@ from cachemgmt.engine.clock import Knowledge
 from cachemgmt.engine.entry import Entry
 from cachemgmt.engine.freshness import Directives, age_s, is_within, ttl_left_s
 from cachemgmt.engine.key import Key
+from cachemgmt.engine.reasons import Reason
 
 Use = Literal["fresh", "stale", "if-error", "no"]
 """Fresh; past its TTL, but reused while a new one is made; reused if that fails; or not at all."""
@@ -27,8 +28,8 @@ def judge(
     now: float,
     directives: Directives,
     accept: Accept = accept_any,
-) -> tuple[Use, str]:
-    """Return how the entry may be used, and why not freely ("" where it is fresh)."""
+) -> tuple[Use, Reason | None]:
+    """Return how the entry may be used, and why not freely (None where it is fresh)."""
     rule = known.rule(key.level, entry.intent)
     if not entry.belongs_to(key):
         return "no", "mixed-up"
@@ -44,7 +45,7 @@ def judge(
         return "no", "max-age"
     left_s = ttl_left_s(entry, rule, now)
     if left_s > 0:
-        return "fresh", ""
+        return "fresh", None
     if is_within(entry, rule.stale_while_revalidate_s, left_s, now):
         return "stale", "expired"
     return ("if-error" if is_within(entry, rule.stale_if_error_s, left_s, now) else "no"), "expired"

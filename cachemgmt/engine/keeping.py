@@ -9,6 +9,7 @@ from cachemgmt.engine.entry import Entry, encode
 from cachemgmt.engine.errors import StoreError
 from cachemgmt.engine.key import Key
 from cachemgmt.engine.lease import LEASE_S, NOTE_S, UNSHARED, Lease
+from cachemgmt.engine.reasons import Reason
 from cachemgmt.engine.results import Made, Outcome, Status, Visit
 
 logger = logging.getLogger(__name__)
@@ -37,7 +38,7 @@ class Keeper:
         visit: Visit,
         lease: Lease | None = None,
         *,
-        reason: str | None,
+        reason: Reason | None,
         status: Status = "miss",
     ) -> Outcome:
         """Keep what was made, unless a flush has overtaken it, and give back the lease, which is for the

@@ -2,28 +2,17 @@
 
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from cachemgmt.engine.bulkhead import Place
 from cachemgmt.engine.entry import Entry
 from cachemgmt.engine.freshness import Directives
 from cachemgmt.engine.judging import Accept, accept_any
 from cachemgmt.engine.key import Key
+from cachemgmt.engine.reasons import Missed, Reason
 from cachemgmt.engine.store import Store
 
-MISSES = {
-    "absent",
-    "expired",
-    "flushed",
-    "max-age",
-    "mixed-up",
-    "other-history",
-    "policies-changed",
-    "store-out",
-    "unconfirmed",
-    "unreadable",
-}
-"""Why a look-up can fail without anybody having meant it to."""
+MISSES: frozenset[Reason] = frozenset(get_args(Missed))
 
 Status = Literal["hit", "stale", "miss", "collapsed", "bypass"]
 
@@ -55,7 +44,7 @@ class Made:
     cost_usd: Decimal | None
     question: str
     keep_under: Key | None
-    reason: str | None = None
+    reason: Reason | None = None
     tags: tuple[str, ...] = ()
     max_ttl_s: float | None = None
     valid_until: float | None = None
@@ -79,7 +68,7 @@ class Outcome:
     is_storable: bool = True
     is_overtaken: bool = False
     is_late: bool = False
-    reason: str | None = None
+    reason: Reason | None = None
 
     @property
     def value(self) -> Any:
@@ -95,7 +84,7 @@ class Lookup:
     """
 
     entry: Entry | None
-    reason: str | None = None
+    reason: Reason | None = None
     is_stale: bool = False
     if_error: "IfError | None" = None
 

@@ -3,7 +3,6 @@
 from typing import Any
 
 from django.contrib import admin
-from django.db import transaction
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
@@ -11,7 +10,6 @@ from django.utils.html import format_html
 
 from cachemgmt.admin.readonly import ReadOnlyAdmin
 from cachemgmt.admin.unfolded import ModelAdmin, display
-from cachemgmt.api import advance_clock
 from chat.models import Collection
 
 
@@ -38,9 +36,7 @@ class CollectionAdmin(ReadOnlyAdmin):
         return ModelAdmin.has_change_permission(self, request, obj)
 
     def save_model(self, request: HttpRequest, obj: Collection, form: Any, change: bool) -> None:
-        with transaction.atomic():
-            obj.save(update_fields=["allowed_origins"])  # it may be published anew meanwhile
-            advance_clock()
+        obj.save(update_fields=["allowed_origins"])  # it may be published anew meanwhile
 
     @display(description="Documents", ordering="n")
     def document_count(self, collection: Any) -> str:

@@ -10,7 +10,7 @@ from hashlib import blake2b
 from django.db import transaction
 from django.utils import timezone
 
-from cachemgmt.api import Bill, advance_clock
+from cachemgmt.api import Bill
 from chat.errors import IndexUnavailable
 from chat.knowledge.chunking import CHUNKING
 from chat.knowledge.documents import SourceDocument
@@ -64,11 +64,6 @@ def revision_of(documents: Fingerprints, *, embedder_id: str) -> str:
     stated = [CHUNKING, embedder_id, sorted((key, *rest) for key, rest in documents.items())]
     content = json.dumps(stated, ensure_ascii=True, separators=(",", ":"))
     return blake2b(content.encode(), digest_size=12).hexdigest()
-
-
-def revision_id(collection: Collection) -> str:
-    """Return the revision that the collection's documents would be published as now."""
-    return revision_of(_fingerprints(collection), embedder_id=chosen_embedder().id)
 
 
 def publish(
@@ -161,7 +156,6 @@ def _switch(
         Document.objects.put(locked, [given[key] for key in (*result.added, *result.updated)], updated_at=now)
         locked.revision = result.revision
         locked.published_at = now if result.revision else None
-        locked.save(update_fields=["revision", "published_at"])
-        advance_clock()
+        locked.save(update_fields=["revision", "published_at"])  # which raises the clock
     collection.refresh_from_db()
     return True

@@ -59,11 +59,11 @@ function sourceElement(source) {
 function howItCameAbout(answer) {
   const { cache, cost, timing_ms: timing } = answer;
   const facts = [
-    cache.level ? `level ${cache.level}` : null,
+    cache.level ? words.level(cache.level) : null,
     words.milliseconds(timing.total),
     `spent ${words.money(cost.spent_usd)}`,
     `saved ${words.money(cost.saved_usd)}`,
-    cache.reason ? words.reason(cache.reason, cache.level) : null,
+    cache.reason ? whyNot(answer) : null,
     ...freshness(cache),
   ];
   return element(
@@ -77,6 +77,13 @@ function howItCameAbout(answer) {
     ),
     timingDetails(answer),
   );
+}
+
+/** Return the reason in words. Of a reused reply it says why the complete answer in front of it was not reused. */
+function whyNot({ cache, needs_human: isHandedOff }) {
+  const said = words.reason(cache.reason);
+  const isOfAnother = cache.level === "reply" && cache.status !== "stale" && !isHandedOff;
+  return isOfAnother ? `complete answer not reused: ${said}` : said;
 }
 
 /** Return what to say of the stored answer's age and remaining time; both are null where none is stored. */
@@ -105,7 +112,7 @@ function timingDetails({ cache, intent, timing_ms: timing }) {
     "details",
     { class: "timing" },
     element("summary", {}, "Timing by stage"),
-    element("p", {}, words.STATUSES[cache.status] ?? cache.status),
+    element("p", {}, words.status(cache)),
     element(
       "table",
       {},

@@ -1,34 +1,7 @@
 /* Numbers and the cache's words, as people read them. */
 
-export const STATUSES = {
-  hit: "A stored answer was reused. No model was called for it.",
-  miss: "Nothing that could be reused was stored, so the answer was made anew.",
-  stale: "The answer could not be made anew, so a stored one was reused past its time.",
-  collapsed: "Somebody else was asking the same at that moment. Both got the one answer that was made.",
-  bypass: "The stored answers were left out of it, for the reason given.",
-};
-
-const REASONS = {
-  absent: "nothing stored for it yet",
-  expired: "the stored one had expired",
-  flushed: "the stored one had been flushed",
-  "policies-changed": "the policies have changed since",
-  "max-age": "the stored one was older than allowed",
-  unreadable: "the stored one could not be read",
-  "mixed-up": "the stored one belonged to another question",
-  "store-out": "the cache could not be reached",
-  disabled: "the cache is disabled",
-  "switched-off": "the cache is switched off",
-  "level-off": "this level of the cache is switched off",
-  "no-store": "asked not to keep it",
-  "no-cache": "asked to make it anew",
-  personal: "it is personal, so it is not shared",
-  "person-wanted": "a person was asked for",
-  "no-passages": "the policies do not say",
-  "validation-failed": "no reply could be proven from the policies",
-  refused: "the language model declined",
-  "dates-changed": "a policy's dates have changed it",
-};
+/** The cache's words, as the service lists them: statuses, stale, levels and reasons, each by name. */
+const WORDS = JSON.parse(document.querySelector("[data-words]").dataset.words);
 
 export const STAGES = {
   total: "Total",
@@ -46,10 +19,20 @@ export const UNDER_WAY = {
   validate: "Checking the answer against the policies…",
 };
 
-/** Return why no complete answer was reused, in words; a reason that has none as it is. */
-export function reason(name, level) {
-  const said = REASONS[name] ?? name.replaceAll("-", " ");
-  return level === "reply" ? `complete answer not reused: ${said}` : said;
+/** Return in a sentence how the answer came about. */
+export function status({ status: name, reason: why }) {
+  const said = name === "stale" ? WORDS.stale[why ?? ""] : null;
+  return said ?? WORDS.statuses[name] ?? name;
+}
+
+/** Return what the answer was reused from, in words. */
+export function level(name) {
+  return WORDS.levels[name] ?? name;
+}
+
+/** Return the reason in words; one that has none as it is. */
+export function reason(name) {
+  return WORDS.reasons[name] ?? name.replaceAll("-", " ");
 }
 
 /** Return an amount of USD (a decimal string, or null where a price is not known) in words. */

@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from cachemgmt.api import Inspector, Wanted
 from cachemgmt.engine.breaker import Breaker
 from cachemgmt.engine.clock import Knowledge, Rule
 from cachemgmt.engine.entry import Entry, encode
@@ -15,6 +14,8 @@ from cachemgmt.engine.key import Key
 from cachemgmt.engine.memory_store import MemoryStore
 from cachemgmt.engine.redis_store import RedisStore
 from cachemgmt.engine.store import Store
+from cachemgmt.inspecting import Inspector
+from cachemgmt.stored_entry import Wanted
 from tests.fakes.clock import FakeClock
 
 KNOWN = Knowledge(

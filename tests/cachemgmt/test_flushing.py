@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from django.db import DatabaseError
 
-from cachemgmt import flushing
 from cachemgmt.flushing import (
     EVERYTHING,
     Counted,
@@ -25,7 +24,6 @@ from cachemgmt.flushing import (
     tag_target,
 )
 from cachemgmt.models import Clock, FlushRecord
-from cachemgmt.snapshot import advance_clock
 from tests.cachemgmt.conftest import Shelf
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -152,13 +150,15 @@ def test_several_targets_are_flushed_together_or_not_at_all(
     key, before = shelf.put("one"), Clock.objects.get_or_create(pk=1)[0].number
     calls: list[int] = []
 
+    advance = Clock.objects.advance
+
     def fail_the_second() -> int:
         calls.append(1)
         if len(calls) == 2:
             raise DatabaseError
-        return advance_clock()
+        return advance()
 
-    monkeypatch.setattr(flushing, "advance_clock", fail_the_second)
+    monkeypatch.setattr(Clock.objects, "advance", fail_the_second)
     with pytest.raises(DatabaseError):
         flush_all([EVERYTHING, level_target("reply")], actor="ada")
     assert not FlushRecord.objects.exists()

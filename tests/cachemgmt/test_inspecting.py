@@ -7,13 +7,14 @@ from typing import Any
 import pytest
 
 from cachemgmt import snapshot as snapshot_module
-from cachemgmt.api import EntryPage, Found, ServerInfo, Size, Wanted, inspector
 from cachemgmt.engine.breaker import Breaker
 from cachemgmt.engine.clock import Flush, Flushes
 from cachemgmt.engine.errors import SourceUnavailable
 from cachemgmt.engine.failover import FailoverStore
 from cachemgmt.engine.memory_store import MemoryStore
 from cachemgmt.engine.redis_store import RedisStore
+from cachemgmt.inspecting import EntryPage, Found, ServerInfo, Size, inspector
+from cachemgmt.stored_entry import Wanted
 from tests.cachemgmt.conftest import Shelf
 from tests.cachemgmt.shop import KNOWN, TTL_S, Shop, shop, store_of
 from tests.fakes.clock import FakeClock

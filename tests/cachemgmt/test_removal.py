@@ -11,7 +11,7 @@ from django.db import OperationalError, connection, transaction
 from redis import Redis
 
 from cachemgmt import removal
-from cachemgmt.api import advance_clock, cache_engine
+from cachemgmt.api import cache_engine
 from cachemgmt.background import watch_clock
 from cachemgmt.engine.breaker import Breaker
 from cachemgmt.engine.failover import FailoverStore
@@ -193,7 +193,7 @@ class TestWhileRedisIsOut:
     def test_removal_waits_until_it_is_back(self, shelf: Shelf, outage: Outage) -> None:
         key = shelf.put("one")
         with transaction.atomic():
-            advance_clock()
+            Clock.objects.advance()
         outage.begin()
         record = flush(EVERYTHING, actor="ada")
         assert remove_dead(rest=0) == 0

@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from cachemgmt import removal
 from cachemgmt import snapshot as snapshot_module
+from cachemgmt.announcing import told_clock
 from cachemgmt.api import cache_engine, register_revisions
 from cachemgmt.background import watch_clock
 from cachemgmt.engine.clock import CLOCK_NAME
@@ -17,7 +18,7 @@ from cachemgmt.engine.errors import SourceUnavailable
 from cachemgmt.engine.snapshot import Snapshot
 from cachemgmt.flushing import EVERYTHING, entry_target, flush
 from cachemgmt.models import Clock, FlushRecord, TtlRule
-from cachemgmt.snapshot import Decisions, advance_clock, decisions, snapshot, told_clock
+from cachemgmt.snapshot import Decisions, decisions, snapshot
 from tests.cachemgmt.conftest import Shelf
 
 
@@ -28,7 +29,7 @@ def stored_clock() -> int:
 @pytest.mark.django_db(transaction=True)
 def test_the_clock_is_told_to_the_store_after_the_commit_only() -> None:
     with transaction.atomic():
-        number = advance_clock()
+        number = Clock.objects.advance()
         assert stored_clock() < number
     assert stored_clock() == number
 
@@ -39,7 +40,7 @@ def test_a_rolled_back_change_leaves_the_clock_alone() -> None:
 
     def fail_midway() -> None:
         with transaction.atomic():
-            advance_clock()
+            Clock.objects.advance()
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
@@ -51,7 +52,7 @@ def test_a_rolled_back_change_leaves_the_clock_alone() -> None:
 @pytest.mark.django_db(transaction=True)
 def test_the_clock_is_not_raised_outside_a_transaction() -> None:
     with pytest.raises(RuntimeError, match="inside the transaction"):
-        advance_clock()
+        Clock.objects.advance()
 
 
 @pytest.mark.django_db(transaction=True)
@@ -98,7 +99,7 @@ def test_another_process_learns_by_the_row_without_the_store() -> None:
 @pytest.mark.django_db(transaction=True)
 def test_a_store_that_forgot_the_clock_is_told_again() -> None:
     with transaction.atomic():
-        number = advance_clock()
+        number = Clock.objects.advance()
     cache_engine().store.delete([CLOCK_NAME])
     watch_clock()
     assert stored_clock() == number
@@ -107,7 +108,7 @@ def test_a_store_that_forgot_the_clock_is_told_again() -> None:
 @pytest.mark.django_db(transaction=True)
 def test_a_lower_number_in_the_store_is_ignored() -> None:
     with transaction.atomic():
-        number = advance_clock()
+        number = Clock.objects.advance()
     cache_engine().store.raise_number(CLOCK_NAME, 0)
     assert stored_clock() == number
     assert snapshot().known(at_least=0).clock <= number
@@ -249,7 +250,7 @@ class TestOtherHistory:
                 answered.append(ask(*args))
                 if len(answered) == 1:
                     with transaction.atomic():
-                        advance_clock()
+                        Clock.objects.advance()
                 return answered[-1]
 
             return asked
@@ -264,14 +265,14 @@ class TestOtherHistory:
     @pytest.mark.parametrize("told", ["banana", "-9", "1e9", "", "9" * 16, str(2**63 - 1), "9" * 400])
     def test_a_number_that_no_clock_has_is_not_believed(self, told: str) -> None:
         with transaction.atomic():
-            number = advance_clock()
+            number = Clock.objects.advance()
         cache_engine().store.set(CLOCK_NAME, told.encode(), 60)
         watch_clock()
         assert self.raised() == (number, 0)
 
     def test_it_is_raised_once_however_many_find_it(self) -> None:
         with transaction.atomic():
-            number = advance_clock()
+            number = Clock.objects.advance()
         for _ in range(3):
             decisions().outrun(number + 5)
         assert self.raised() == (number + 6, number + 6)
@@ -293,7 +294,7 @@ def test_another_history_with_the_same_number_is_loaded() -> None:
     rule, _ = TtlRule.objects.update_or_create(level="response", intent="", defaults={"ttl_s": 60})
     watch_clock()
     number = Clock.objects.get().number
-    TtlRule.objects.filter(pk=rule.pk).update(ttl_s=5)
+    TtlRule.objects.unannounced().filter(pk=rule.pk).update(ttl_s=5)
     Clock.objects.update(number=number, changed_at=timezone.now())
     watch_clock()
     assert snapshot().known().rule("response", None).ttl_s == 5

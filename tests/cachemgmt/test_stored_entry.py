@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from cachemgmt.api import Found, Wanted
 from cachemgmt.engine.clock import Flush, Flushes, Knowledge, Rule
 from cachemgmt.engine.entry import Entry, encode
 from cachemgmt.engine.key import Key
-from cachemgmt.inspecting import STEP
+from cachemgmt.inspecting import STEP, Found
+from cachemgmt.stored_entry import Wanted
 from tests.cachemgmt.shop import KNOWN, TTL_S, Shop, shop
 
 __all__ = ["shop"]

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from cachemgmt.api import Inspector
 from cachemgmt.engine.entry import decode
+from cachemgmt.inspecting import Inspector
 from chat import assembly
 from chat.providers.base import Provider
 from chat.stages.generate import SMALLTALK_TEXTS

@@ -241,6 +241,21 @@ def test_timing_of_each_stage_can_be_opened(chat: Page) -> None:
         expect(answer.get_by_role("row", name=stage)).to_contain_text(" ms")
 
 
+@pytest.mark.parametrize(
+    ("reason", "said"),
+    [(None, "is being made"), ("expired", "is being made"), ("provider-failed", "could not be made")],
+)
+def test_a_stale_answer_says_whether_a_new_one_is_being_made(
+    chat: Page, reason: str | None, said: str
+) -> None:
+    cache = {**canned()["cache"], "status": "stale", "level": "reply", "reason": reason, "ttl_s": -60}
+    chat.route("**/api/chat", lambda route: route.fulfill(json=canned(cache=cache)))
+    shown = ask(chat, "How long?")
+    shown.get_by_text("Timing by stage").click()
+    expect(shown.locator(".timing")).to_contain_text(said)
+    expect(shown.locator(".facts")).not_to_contain_text("complete answer not reused")
+
+
 def test_problem_is_readable_and_the_question_is_kept(chat: Page, complaints: list[str]) -> None:
     question = "refund " * 600
     box(chat).fill(question)

@@ -1,8 +1,10 @@
-"""How the chat page words numbers: its own module, run in the browser."""
+"""How the chat page words numbers, and every status and reason: its own module, run in the browser."""
 
 import pytest
 from playwright.sync_api import Page
 
+from cachemgmt.engine.reasons import REASONS
+from chat.words import STALE, STATUSES
 from tests.e2e.conftest import Product
 
 CALL = "([name, value]) => import('/static/chat/words.js').then((words) => words[name](value))"
@@ -28,8 +30,13 @@ WORDINGS = [
     ("duration", 1740, "29 min"),
     ("duration", 86400, "24 h"),
     ("duration", 604800, "7 days"),
-    ("reason", "absent", "nothing stored for it yet"),
     ("reason", "some-new-reason", "some new reason"),
+    ("level", "response", "level response: one look-up"),
+    ("level", "some-new-level", "some-new-level"),
+    *[("reason", name, said) for name, said in REASONS.items()],
+    *[("status", {"status": name, "reason": "absent"}, said) for name, said in STATUSES.items()],
+    *[("status", {"status": "stale", "reason": why or None}, said) for why, said in STALE.items()],
+    ("status", {"status": "some-new-status", "reason": None}, "some-new-status"),
 ]
 
 

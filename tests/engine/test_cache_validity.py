@@ -6,6 +6,7 @@ from cachemgmt.engine.cache import Cache
 from cachemgmt.engine.clock import CLOCK_NAME, FlushKind, Knowledge, Rule
 from cachemgmt.engine.errors import StoreUnavailable
 from cachemgmt.engine.memory_store import MemoryStore
+from cachemgmt.engine.reasons import Reason
 from tests.engine.fakes import (
     KEY,
     FakeSource,
@@ -274,7 +275,7 @@ def test_the_callers_reason_bars_a_look_up(cache: Cache, store: StagedStore) -> 
     ],
 )
 def test_a_store_that_is_out_does_not_hide_a_wish(
-    cache: Cache, store: StagedStore, directives: dict[str, bool], barred: str | None, expected: str
+    cache: Cache, store: StagedStore, directives: dict[str, bool], barred: Reason | None, expected: str
 ) -> None:
     """Else the request would share a fill under way as if it had missed."""
     store.fails = {"get_many": StoreUnavailable()}

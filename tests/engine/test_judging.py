@@ -30,7 +30,7 @@ ENTRY = Entry(
 )
 
 
-def judged(entry: Entry = ENTRY, known: Knowledge = KNOWN, **options: Any) -> tuple[str, str]:
+def judged(entry: Entry = ENTRY, known: Knowledge = KNOWN, **options: Any) -> tuple[str, str | None]:
     given: dict[str, Any] = {"now": NOW, "directives": Directives(), **options}
     return judge(
         entry, options.pop("key", KEY), known=known, **{k: v for k, v in given.items() if k != "key"}
@@ -38,7 +38,7 @@ def judged(entry: Entry = ENTRY, known: Knowledge = KNOWN, **options: Any) -> tu
 
 
 def test_a_fresh_entry_may_be_reused_by_anyone() -> None:
-    assert judged() == ("fresh", "")
+    assert judged() == ("fresh", None)
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_a_fresh_entry_may_be_reused_by_anyone() -> None:
     ],
 )
 def test_an_entry_passes_from_fresh_over_stale_to_nothing(age: float, use: str) -> None:
-    assert judged(now=NOW + age) == (use, "" if use == "fresh" else "expired")
+    assert judged(now=NOW + age) == (use, None if use == "fresh" else "expired")
 
 
 def test_where_the_windows_lie_otherwise_an_entry_passes_over_none_twice() -> None:
@@ -100,7 +100,7 @@ def test_the_callers_objection_sees_entry_and_knowledge() -> None:
         seen.extend((entry, known))
         return True
 
-    assert judged(accept=accept) == ("fresh", "")
+    assert judged(accept=accept) == ("fresh", None)
     assert seen == [ENTRY, KNOWN]
 
 

@@ -6,9 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from cachemgmt.api import Bulkhead, Cache, Directives, Filler, MemoryStore, Store
+from cachemgmt.api import Bulkhead, Cache, Directives, Filler
 from cachemgmt.engine.clock import Knowledge
+from cachemgmt.engine.memory_store import MemoryStore
 from cachemgmt.engine.refreshing import Refreshes
+from cachemgmt.engine.store import Store
 from chat.failures import ProviderFailures
 from chat.knowledge.embedders import Embedder, chosen_embedder
 from chat.pipeline import Pipeline

@@ -2,9 +2,11 @@
 
 from datetime import timedelta
 from decimal import Decimal
+from importlib import import_module
 from typing import Any
 
 import pytest
+from django.apps import apps
 from django.db import OperationalError
 from django.test import Client
 from django.urls import reverse
@@ -12,6 +14,7 @@ from django.utils import timezone
 
 from cachemgmt.admin import warming
 from cachemgmt.models import Clock, WarmingList, WarmingRun
+from cachemgmt.warming import request_run
 
 WARM = "/admin/cachemgmt/warminglist/warm/"
 EMPTY_INLINE: dict[str, Any] = {"queries-TOTAL_FORMS": 0, "queries-INITIAL_FORMS": 0}
@@ -24,6 +27,14 @@ def monday() -> WarmingList:
     for position, question in enumerate(("How long do refunds take?", "Do you ship abroad?")):
         row.queries.create(question=question, position=position)
     return row
+
+
+def ended_run(*lists: WarmingList, **fields: Any) -> WarmingRun:
+    """Return a run of the lists that ended an hour ago."""
+    run = request_run(lists, requested_by="lena")
+    hour_ago = timezone.now() - timedelta(hours=1)
+    WarmingRun.objects.filter(pk=run.pk).update(state="done", ended_at=hour_ago, **fields)
+    return run
 
 
 def change_url(row: WarmingList) -> str:
@@ -92,16 +103,7 @@ def test_long_list_is_shown_and_saved_in_pages(lead: Client, monday: WarmingList
 
 
 def test_confirmation_says_how_many_questions_and_what_it_cost(lead: Client, monday: WarmingList) -> None:
-    hour_ago = timezone.now() - timedelta(hours=1)
-    WarmingRun.objects.create(
-        label="Monday",
-        requested_by="lena",
-        questions=[],
-        state="done",
-        filled=2,
-        ended_at=hour_ago,
-        spent_usd=Decimal("0.1223"),
-    )
+    ended_run(monday, filled=2, spent_usd=Decimal("0.1223"))
     page = lead.get(WARM, {"list": monday.pk}).content.decode()
     assert "Answer 2 questions ahead?" in page
     assert "1 hour ago: 2 made, 0 already there; cost $0.1223" in page
@@ -109,9 +111,7 @@ def test_confirmation_says_how_many_questions_and_what_it_cost(lead: Client, mon
 
 def test_unknown_cost_is_said_to_be_unknown(lead: Client, monday: WarmingList) -> None:
     assert "what it costs is not known" in lead.get(WARM, {"list": monday.pk}).content.decode()
-    WarmingRun.objects.create(
-        label="Monday", requested_by="x", questions=[], state="done", ended_at=timezone.now()
-    )
+    ended_run(monday)
     assert "cost not known" in lead.get(WARM, {"list": monday.pk}).content.decode()
 
 
@@ -183,6 +183,59 @@ def test_busy_database_is_said(lead: Client, monday: WarmingList, monkeypatch: p
     monkeypatch.setattr(warming, "request_run", locked)
     page = lead.post(WARM, {"list": monday.pk, "confirm": "yes"}, follow=True)
     assert "The database is busy, so no warming was asked for." in page.content.decode()
+
+
+LIST = "admin:cachemgmt_warminglist_changelist"
+
+
+class TestHistory:
+    """A run belongs to its lists, whatever these are called."""
+
+    def test_renamed_list_keeps_its_runs(self, lead: Client, monday: WarmingList) -> None:
+        ended_run(monday, filled=2)
+        monday.name = "Every Monday"
+        monday.save()
+        WarmingList.objects.create(name="Monday")  # another, under the name of before
+        page = lead.get(reverse(LIST)).content.decode()
+        assert page.count("1 hour ago: 2 made") == 1
+        assert "1 hour ago: 2 made" in lead.get(WARM, {"list": monday.pk}).content.decode()
+
+    def test_runs_of_a_list_are_shown(self, viewer: Client, monday: WarmingList) -> None:
+        tuesday = WarmingList.objects.create(name="Tuesday")
+        run, other = ended_run(monday), ended_run(tuesday)
+        runs = f"{reverse('admin:cachemgmt_warmingrun_changelist')}?lists__id__exact={monday.pk}"
+        assert f'href="{runs}">1</a>' in viewer.get(reverse(LIST)).content.decode()
+        page = viewer.get(runs).content.decode()
+        assert reverse("admin:cachemgmt_warmingrun_change", args=[run.pk]) in page
+        assert reverse("admin:cachemgmt_warmingrun_change", args=[other.pk]) not in page
+
+    def test_run_of_several_lists_is_each_ones_last(self, lead: Client, monday: WarmingList) -> None:
+        tuesday = WarmingList.objects.create(name="Tuesday")
+        tuesday.queries.create(question="Do you ship abroad?")
+        ended_run(monday, tuesday, filled=2)
+        both = lead.get(WARM, {"list": f"{monday.pk},{tuesday.pk}"}).content.decode()
+        assert "1 hour ago: 2 made" in both
+        assert "together with other lists" not in both
+        assert "together with other lists" in lead.get(WARM, {"list": monday.pk}).content.decode()
+
+    def test_other_lists_run_is_not_this_ones(self, lead: Client, monday: WarmingList) -> None:
+        tuesday = WarmingList.objects.create(name="Tuesday")
+        ended_run(tuesday)
+        for asked in (str(monday.pk), f"{monday.pk},{tuesday.pk}"):
+            assert "what it costs is not known" in lead.get(WARM, {"list": asked}).content.decode()
+
+    def test_deleted_list_leaves_its_runs(self, monday: WarmingList) -> None:
+        run = ended_run(monday)
+        monday.delete()
+        assert (WarmingRun.objects.get(pk=run.pk).label, run.lists.count()) == ("Monday", 0)
+
+    def test_runs_of_before_are_tied_to_the_list_of_that_name(self, monday: WarmingList) -> None:
+        known = WarmingRun.objects.create(label="Monday", requested_by="x", questions=[])
+        gone = WarmingRun.objects.create(label="Sunday", requested_by="x", questions=[])
+        several = WarmingRun.objects.create(label="Monday, Sunday", requested_by="x", questions=[])
+        import_module("cachemgmt.migrations.0008_runs_of_lists").tie_runs(apps, None)
+        assert list(known.lists.all()) == [monday]
+        assert (gone.lists.count(), several.lists.count()) == (0, 0)
 
 
 class TestRun:
