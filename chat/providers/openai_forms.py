@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, BeforeValidator
 
 from chat.intents import OTHER, intents
-from chat.providers.languages import language_code
+from chat.providers.languages import WHERE_IT_CANNOT_BE_TOLD, language_code
 from chat.types import Stage
 
 _INDEXES = re.compile(r"(?:passages?|index|indexes|indices|and|no|[\d\s,;:.#()\[\]-])+", re.IGNORECASE)
@@ -28,6 +28,15 @@ def squeezed(name: str) -> str:
 def intent_meant(written: str) -> str:
     """Return the known intent that is meant, `OTHER` where there is none: models invent some."""
     return next((name for name in intents() if squeezed(name) == squeezed(written)), OTHER)
+
+
+def language_meant(written: str) -> str:
+    """Return the language that is meant, or the prompt's own for what cannot be told where there is none:
+    models invent some, and no question need go unanswered for it."""
+    try:
+        return language_code(written)
+    except ValueError:
+        return WHERE_IT_CANNOT_BE_TOLD
 
 
 def share_meant(written: object) -> object:
@@ -96,7 +105,7 @@ class Sorted(BaseModel):
 
     intent: Annotated[str, AfterValidator(intent_meant)]
     confidence: Annotated[float, AfterValidator(share), BeforeValidator(share_meant)]
-    language: Annotated[str, AfterValidator(language_code)]
+    language: Annotated[str, AfterValidator(language_meant)]
     is_personal: bool
     leans_on_context: bool
     self_contained: Annotated[str, BeforeValidator(text_or_nothing)] = ""

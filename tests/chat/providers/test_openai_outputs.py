@@ -104,6 +104,14 @@ def test_language_is_kept_as_two_letters(
     assert classify(provider, QUESTION).language == expected
 
 
+@pytest.mark.parametrize("given", ["GREY", "red", "Klingonish", "xx", "English or German", ""])
+def test_invented_language_becomes_english(provider: Provider, llm_server: LlmServer, given: str) -> None:
+    llm_server.script("classify", say(language=given))
+
+    assert classify(provider, QUESTION).language == "en"
+    assert len(llm_server.calls) == 1
+
+
 @pytest.mark.parametrize(
     "changes",
     [
@@ -112,10 +120,7 @@ def test_language_is_kept_as_two_letters(
         {"confidence": "nan"},
         {"confidence": -0.1},
         {"confidence": "high"},
-        {"language": "Klingonish"},
-        {"language": "xx"},
-        {"language": "English or German"},
-        {"language": ""},
+        {"language": 7},
         {"is_personal": "perhaps"},
         {"leans_on_context": None},
         {"intent": 7},
