@@ -184,16 +184,18 @@ class OpenAIClient:
             n_unreadable += result.outcome == "unreadable"
             is_spent = n_failures > MAX_RETRIES or n_unreadable > MAX_UNREADABLE_RETRIES
             if wait_s is None or is_spent or self._clock() + wait_s >= deadline:
-                logger.warning("A provider call failed.", extra=extra)
+                logger.warning("A provider call failed (%s): %s.", result.outcome, of_what, extra=extra)
                 raise result.error
-            logger.warning("A provider call failed and is tried again.", extra=extra)
+            logger.warning(
+                "A provider call failed (%s) and is tried again: %s.", result.outcome, of_what, extra=extra
+            )
             self._sleep(wait_s)
 
     def _learn(self, model: str, rungs: Rungs) -> None:
         """Keep what the model was asked without: only now that it answered, as errors can mislead."""
         for name in self._learnt.learn(model, rungs):
             extra = {"action": "provider_call", "model": model, "outcome": "refused", "refused": name}
-            logger.info("The model refuses something, which is left out from now on.", extra=extra)
+            logger.info("%s refuses %s, which is left out from now on.", model, name, extra=extra)
 
     def _fetch(self, send: Send, rungs: Rungs, *, deadline: float, sent: str, of_what: str) -> object:
         """Return the decoded body of one response, or a Failure."""

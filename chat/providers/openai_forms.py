@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, BeforeValidator
 
 from chat.intents import OTHER, intents
-from chat.providers.languages import language_code
+from chat.providers.languages import WHERE_IT_CANNOT_BE_TOLD, language_code
 from chat.types import Stage
 
 _INDEXES = re.compile(r"(?:passages?|index|indexes|indices|and|no|[\d\s,;:.#()\[\]-])+", re.IGNORECASE)
@@ -28,6 +28,15 @@ def squeezed(name: str) -> str:
 def intent_meant(written: str) -> str:
     """Return the known intent that is meant, `OTHER` where there is none: models invent some."""
     return next((name for name in intents() if squeezed(name) == squeezed(written)), OTHER)
+
+
+def language_meant(written: str) -> str:
+    """Return the language that is meant, or the prompt's own for what cannot be told where there is none:
+    models invent some, and no question need go unanswered for it."""
+    try:
+        return language_code(written)
+    except ValueError:
+        return WHERE_IT_CANNOT_BE_TOLD
 
 
 def share_meant(written: object) -> object:
@@ -48,13 +57,6 @@ def share(value: float) -> float:
     if not 0 <= value <= 1:
         raise ValueError("not from 0 to 1")
     return value
-
-
-def text(value: str) -> str:
-    """Return `value` without white space around it, if anything is left."""
-    if not value.strip():
-        raise ValueError("empty")
-    return value.strip()
 
 
 def text_or_nothing(written: object) -> object:
@@ -96,16 +98,17 @@ class Sorted(BaseModel):
 
     intent: Annotated[str, AfterValidator(intent_meant)]
     confidence: Annotated[float, AfterValidator(share), BeforeValidator(share_meant)]
-    language: Annotated[str, AfterValidator(language_code)]
+    language: Annotated[str, AfterValidator(language_meant)]
     is_personal: bool
     leans_on_context: bool
     self_contained: Annotated[str, BeforeValidator(text_or_nothing)] = ""
 
 
 class Draft(BaseModel):
-    """What the writing model is to return. Citations may not be left out: a reply without any is none."""
+    """What the writing model is to return. Citations may not be left out: a reply without any is none. An
+    empty reply is for validation to reject, with an objection that makes the next draft another one."""
 
-    reply: Annotated[str, AfterValidator(text)]
+    reply: Annotated[str, AfterValidator(str.strip)]
     cited: Annotated[list[int], BeforeValidator(indexes_meant)]
 
 

@@ -18,7 +18,13 @@ Rungs = Mapping[Option, int]
 SAMPLING: Mapping[str, float] = {"temperature": 0}
 """No seed: some endpoints refuse it, and none promises anything for it."""
 LADDERS: Mapping[Option, tuple[str, ...]] = {
-    "response_format": ("response_format json_schema", "response_format json_object", ""),
+    # Some servers took a schema in json_object before there was json_schema, and take it only there.
+    "response_format": (
+        "response_format json_schema",
+        "response_format json_object with a schema",
+        "response_format json_object",
+        "",
+    ),
     "temperature": ("temperature", ""),
     "token_limit": ("max_tokens", "max_completion_tokens", ""),
     # Not "developer": it is known only where "system" is, and means the same there.
@@ -49,13 +55,23 @@ class ChatRequest:
         limit = rung(rungs, "token_limit")
         if limit:
             found[limit] = self.max_tokens
-        form = rung(rungs, "response_format")
-        if self.schema is not None and form.endswith("json_schema"):
-            schema = {"name": self.stage, "strict": True, "schema": self.schema}
-            found["response_format"] = {"type": "json_schema", "json_schema": schema}
-        elif self.schema is not None and form:
-            found["response_format"] = {"type": "json_object"}
+        if self.schema is not None:
+            found.update(self._form(rung(rungs, "response_format")))
         return found
+
+    def _form(self, rung: str) -> dict[str, Any]:
+        form: dict[str, object]
+        match rung.removeprefix("response_format "):
+            case "json_schema":
+                schema = {"name": self.stage, "strict": True, "schema": self.schema}
+                form = {"type": "json_schema", "json_schema": schema}
+            case "json_object with a schema":
+                form = {"type": "json_object", "schema": self.schema}
+            case "json_object":
+                form = {"type": "json_object"}
+            case _:
+                return {}
+        return {"response_format": form}
 
     def _messages(self, rungs: Rungs) -> list[dict[str, str]]:
         if rung(rungs, "system_role"):

@@ -100,7 +100,8 @@ def test_an_odd_endpoint_works(
     assert [cells[1] for cells in rows(out).values()] == ["yes"] * 3
     expected = {
         "json_schema": "response_format json_schema",
-        "any form": "response_format json_schema, response_format json_object",
+        "any form": "response_format json_schema, response_format json_object with a schema, "
+        "response_format json_object",
         "temperature": "temperature",
         "max_tokens": "max_tokens",
         "any limit": "max_tokens, max_completion_tokens",

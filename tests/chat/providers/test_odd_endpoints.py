@@ -30,6 +30,7 @@ from tests.fakes.llm_oddities import (
     has_temperature,
     refuse,
     wants_form,
+    wants_schema,
 )
 from tests.fakes.llm_script import Action, Hold, Picky
 from tests.fakes.llm_server import LlmServer
@@ -64,6 +65,7 @@ def test_what_an_endpoint_refuses_is_left_out(
     told_of = [(line["model"], line["refused"]) for line in map(vars, caplog.records) if "refused" in line]
     assert len(told_of) == len(set(told_of))
     assert {model for model, _ in told_of} == {"small-model", "big-model"}
+    assert all(f"{model} refuses {refused}, which" in caplog.text for model, refused in told_of)
     assert QUESTION not in caplog.text
 
 
@@ -88,6 +90,7 @@ def test_an_endpoint_that_refuses_all_and_thinks_aloud_serves(
     assert results(provider) == expected
     assert provider.left_out("classify") == [
         "response_format json_schema",
+        "response_format json_object with a schema",
         "response_format json_object",
         "temperature",
         "max_tokens",
@@ -102,7 +105,35 @@ def test_a_schema_is_given_up_for_json_and_json_for_nothing(
     llm_server.always("generate", REFUSALS["any form, error as a text"])
 
     generate(provider)
-    assert [form_of(call.request) for call in llm_server.calls] == ["json_schema", "json_object", ""]
+    forms = [form_of(call.request) for call in llm_server.calls]
+    assert forms == ["json_schema", "json_object", "json_object", ""]
+
+
+def test_where_json_schema_is_refused_the_schema_is_sent_in_json_object(
+    provider: OpenAIProvider, llm_server: LlmServer
+) -> None:
+    llm_server.always("generate", REFUSALS["json_schema, llama-cpp-python"])
+
+    generate(provider)
+    first, second = (call.request["response_format"] for call in llm_server.calls)
+    assert second == {"type": "json_object", "schema": first["json_schema"]["schema"]}
+
+
+def test_where_json_object_takes_no_schema_it_is_sent_without(
+    provider: OpenAIProvider, llm_server: LlmServer
+) -> None:
+    body = json.dumps(error("Unknown parameter: 'response_format.schema'.", param="response_format.schema"))
+    old = Picky(
+        refuses=lambda sent: wants_schema(sent) or "schema" in sent.get("response_format", {}),
+        status=400,
+        body=body.encode(),
+    )
+    llm_server.always("generate", old)
+
+    generate(provider)
+    assert llm_server.calls[-1].request["response_format"] == {"type": "json_object"}
+    generate(provider)
+    assert [call.status for call in llm_server.calls] == [400, 400, 200, 200]
 
 
 @pytest.mark.parametrize("stage", STAGES)

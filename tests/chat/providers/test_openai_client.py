@@ -202,21 +202,24 @@ def test_parameters_that_a_model_refuses_are_left_out_from_then_on(desk: Desk) -
         Fail(400, code="unsupported_parameter", param="max_tokens"),
         Fail(400, code="unsupported_value", param="temperature"),
         Fail(400, param="response_format"),
+        Fail(400, param="response_format.schema"),
         Fail(400, param="response_format"),
         Fail(400, param="max_completion_tokens"),
     )
 
     desk.ask(schema={"type": "object"})
-    assert desk.outcomes == ["error"] * 5 + ["ok"]
+    assert desk.outcomes == ["error"] * 6 + ["ok"]
     assert desk.waits == []
     requests = [call.request for call in desk.server.calls]
     assert requests[1]["max_completion_tokens"] == 50
-    assert requests[3]["response_format"] == {"type": "json_object"}
+    assert requests[3]["response_format"] == {"type": "json_object", "schema": {"type": "object"}}
+    assert requests[4]["response_format"] == {"type": "json_object"}
     desk.ask(schema={"type": "object"})
-    assert len(desk.booked) == 7
+    assert len(desk.booked) == 8
     assert set(desk.server.calls[-1].request) == {"model", "messages"}
     assert desk.client.left_out("small-model") == [
         "response_format json_schema",
+        "response_format json_object with a schema",
         "response_format json_object",
         "temperature",
         "max_tokens",
