@@ -94,7 +94,7 @@ class Pipeline:
         Raises UnknownCollection, or IndexUnavailable where it is not known which collections there are.
         """
         run = self._begin(question)
-        with run.timed("lookup"):
+        with run.timed("lookup"), self._report.counting_faults(run):
             found = self._cache.get_response(run.message, run.turns, scope=run.scope)
         if question.asker:
             question.asker.confirm(reread=found.status == "bypass")
@@ -129,6 +129,9 @@ class Pipeline:
             raise NotCached from error
         except (ChatError, NoPlace, NotFilled) as error:
             return self._stale_or_raise(run, missed.found, error)
+        except Exception:
+            self._report.failed(run, "internal")
+            raise
         finally:
             if run.scope.visit.place:
                 run.scope.visit.place.leave()
