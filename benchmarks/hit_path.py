@@ -123,7 +123,7 @@ def measure(redis_url: str | None, *, seconds: int, rounds: int) -> dict[str, Me
         script.write_text(POST.replace("KEY", key))
         targets = ["bare-django", "bare-drf", *(["drf-one-get"] if redis_url else []), "api/chat"]
         found = {target: Measured() for target in targets}
-        with running(command, env=env, ready=f"{base}/api/health", port=port):
+        with running(command, env=env, ready=f"{base}/readyz", port=port):
             ask(base, key)
             assert ask(base, key) == "hit", "the second time must be a hit"
             if redis_url:

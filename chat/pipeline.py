@@ -65,18 +65,11 @@ class Pipeline:
         """`known` returns the published revisions, without a query."""
         self.provider = provider
         self._fills = Fills(provider, cache)
-        self._retriever = retriever
+        self.retriever = retriever
         self._cache = cache
         self._report = reporter
         self._known = known
         self._bulkhead = bulkhead
-
-    def make_ready(self, collection: str) -> None:
-        """Load what the first question to this collection would have to wait for: models, index."""
-        book = Bill(purpose="start", collection=collection).book
-        self.provider.make_ready(book=book)
-        revision = self._known().revisions.get(collection)
-        self._retriever.make_ready(collection, revision, book=book)
 
     def answer(self, question: Question) -> Answer:
         """Return the answer, from the cache where a right one is stored; a stale one where a rule allows it,
@@ -228,7 +221,7 @@ class Pipeline:
             with run.timed("retrieve"):
                 # The passages are what excuses an address in the context, so they are looked for without it.
                 own = reading.is_personal or tells_personal(reading.context, ())
-                passages = self._retriever.passages(
+                passages = self.retriever.passages(
                     reading.question, revision=revision, scope=replace(scope, is_personal=own), bill=run.bill
                 )
             if not is_enough(passages):

@@ -75,6 +75,8 @@ class OpenAIClient:
         self._clock = clock
         self._randomness = randomness
         self._api = openai.OpenAI(api_key=api_key, base_url=base_url, max_retries=0)
+        # The client imports their code when they are first used: here, so that no two threads do it at once.
+        _ = self._api.chat.completions.with_streaming_response, self._api.embeddings.with_streaming_response
         # What each model has refused since this process started. Only ever grows, and each step is atomic.
         self._refused: dict[str, set[str]] = {}
 
