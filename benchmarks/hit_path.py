@@ -134,7 +134,7 @@ def measure(
         script.write_text(POST.replace("KEY", key))
         targets = ["bare-django", "bare-drf", *(["drf-one-get"] if redis_url else []), "api/chat"]
         found = {(target, connections): Measured() for target in targets for connections in CONNECTIONS}
-        with running(command, env=env, ready=f"{base}/api/health", port=port):
+        with running(command, env=env, ready=f"{base}/readyz", port=port):
             for _ in range(4 * workers):  # each worker, so that none is young
                 ask(base, key)
             assert ask(base, key) == "hit", "the second time must be a hit"

@@ -14,6 +14,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from tria_site import server
+
 __all__ = ["application"]
 
 BODY = {"answer": "x" * 400, "sources": [{"passage": "y" * 600}], "cache": {"status": "hit"}}
@@ -60,3 +62,4 @@ urlpatterns = [
     path("", include("tria_site.urls")),
 ]
 settings.ROOT_URLCONF = __name__
+server.become_server()

@@ -66,18 +66,11 @@ class Pipeline:
         """`known` returns the published revisions, without a query."""
         self.provider = provider
         self._fills = Fills(provider, cache)
-        self._retriever = retriever
+        self.retriever = retriever
         self._cache = cache
         self._report = reporter
         self._known = known
         self._bulkhead = bulkhead
-
-    def make_ready(self, collection: str) -> None:
-        """Load what the first question to this collection would have to wait for: models, index."""
-        book = Bill(purpose="start", collection=collection).book
-        self.provider.make_ready(book=book)
-        revision = self._known().revisions.get(collection)
-        self._retriever.make_ready(collection, revision, book=book)
 
     def answer(self, question: Question) -> Answer:
         """Return the answer, from the cache where a right one is stored; a stale one where a rule allows it,
@@ -95,7 +88,7 @@ class Pipeline:
         Raises UnknownCollection, or IndexUnavailable where it is not known which collections there are.
         """
         run = self._begin(question)
-        with run.timed("lookup"):
+        with run.timed("lookup"), self._report.counting_faults(run):
             found = self._cache.get_response(run.message, run.turns, scope=run.scope)
         if question.asker:
             question.asker.confirm(reread=found.status == "bypass")
@@ -130,6 +123,9 @@ class Pipeline:
             raise NotCached from error
         except (ChatError, NoPlace, NotFilled) as error:
             return self._stale_or_raise(run, missed.found, error)
+        except Exception:
+            self._report.failed(run, "internal")
+            raise
         finally:
             if run.scope.visit.place:
                 run.scope.visit.place.leave()
@@ -228,7 +224,7 @@ class Pipeline:
                 # The passages are what excuses an address in the context, so they are looked for without it.
                 own = reading.is_personal or tells_personal(reading.context, ())
                 whose, question = replace(scope, is_personal=own), reading.question
-                found = self._retriever.passages(question, revision=revision, scope=whose, bill=run.bill)
+                found = self.retriever.passages(question, revision=revision, scope=whose, bill=run.bill)
             if not is_enough(found):
                 return draft(passages=(), reply="no-passages")
             passages = tuple(in_canonical_order(found))

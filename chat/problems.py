@@ -1,10 +1,13 @@
 """Errors as RFC 9457 problem documents: what was wrong, with which field, and whether to try again."""
 
 import logging
+import secrets
+import sys
 from math import ceil
 from typing import Annotated, Any, NotRequired
 
 from django.core.exceptions import RequestDataTooBig
+from django.core.signals import got_request_exception
 from django.http import Http404, HttpRequest, JsonResponse
 from pydantic import Field, ValidationError
 from rest_framework import exceptions
@@ -21,9 +24,6 @@ CONTENT_TYPE = "application/problem+json"
 
 MOST_ERRORS = 20
 """As many fields are named as wrong at once."""
-
-INTERNAL = {"type": "urn:tria:problem:internal", "title": "Something went wrong on our side", "status": 500}
-"""The problem for what was not foreseen. It tells nothing of the cause."""
 
 # exception -> (status, type, title, Retry-After in seconds)
 PROBLEMS: dict[type[errors.ChatError], tuple[int, str, str, int | None]] = {
@@ -48,12 +48,14 @@ TYPES: dict[str, int] = {
     **{kind: status for status, kind, _, _ in PROBLEMS.values()},
     "invalid-input": 400,
     "invalid-json": 400,
+    "bad-request": 400,
     **KINDS,
     "not-found": 404,
     "method-not-allowed": 405,
     "too-large": 413,
     "wrong-content-type": 415,
     "internal": 500,
+    "not-ready": 503,
 }
 """Each problem there is, by the end of its type, with its status."""
 
@@ -74,6 +76,7 @@ class ProblemBody(TypedDict):
     detail: NotRequired[str]
     errors: NotRequired[list[FieldBody]]
     retry_after_s: NotRequired[Annotated[int, Field(description="As in the header Retry-After.", ge=0)]]
+    id: NotRequired[Annotated[str, Field(description="Of an internal problem: its line in the log has it.")]]
 
 
 def problem(
@@ -98,8 +101,9 @@ def problem(
     return Response(body, status=status, content_type=CONTENT_TYPE, headers=headers)
 
 
-def problem_response(error: Exception, context: dict[str, Any]) -> Response | None:
-    """Return the problem for an exception of a view: DRF's EXCEPTION_HANDLER. None lets it rise: a bug."""
+def problem_response(error: Exception, context: dict[str, Any]) -> Response:
+    """Return the problem for an exception of a view: DRF's EXCEPTION_HANDLER. One that nobody foresaw is
+    logged, and told to whoever listens to Django's `got_request_exception`."""
     if isinstance(error, errors.ChatError):
         for kind, (status, name, title, retry_after_s) in PROBLEMS.items():
             if isinstance(error, kind):
@@ -137,7 +141,19 @@ def problem_response(error: Exception, context: dict[str, Any]) -> Response | No
         return response
     if isinstance(error, Http404):
         return problem(404, "not-found", "There is nothing here")
-    return None
+    if request := context.get("request"):
+        got_request_exception.send(sender=type(context["view"]), request=request)
+    return internal_problem(error)
+
+
+def internal_problem(error: BaseException | None) -> Response:
+    """Log an error that nobody foresaw; return its problem, which tells nothing but the id in that line."""
+    problem_id = secrets.token_hex(8)
+    extra = {"outcome": "internal", "problem_id": problem_id}
+    logger.error("Nobody foresaw this error: problem %s", problem_id, exc_info=error, extra=extra)
+    response = problem(500, "internal", "Something went wrong on our side")
+    response.data["id"] = problem_id
+    return response
 
 
 def field_errors(
@@ -167,8 +183,14 @@ def path_of(places: tuple[int | str, ...]) -> str:
 
 
 def server_error(request: HttpRequest) -> JsonResponse:
-    """Return the problem for what was not foreseen: Django's handler500."""
-    return JsonResponse(INTERNAL, status=500, content_type=CONTENT_TYPE)
+    """Return the problem for what was raised outside the API's views: Django's handler500."""
+    return JsonResponse(internal_problem(sys.exception()).data, status=500, content_type=CONTENT_TYPE)
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> JsonResponse:
+    """Return the problem for a request that Django refuses, such as one to another host: its handler400."""
+    body = {"type": "urn:tria:problem:bad-request", "title": "The request is not valid", "status": 400}
+    return JsonResponse(body, status=400, content_type=CONTENT_TYPE)
 
 
 def not_found(request: HttpRequest, exception: Exception) -> JsonResponse:

@@ -1,6 +1,7 @@
 """What the customer is told: the answer, and truthfully how it came about."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from decimal import Decimal
 from math import ceil
@@ -125,6 +126,15 @@ class Reporter:
     def failed(self, run: Run, reason: str) -> None:
         """Count a question that got no answer."""
         self._count_outcome(run, "error", reason, Decimal(0))
+
+    @contextmanager
+    def counting_faults(self, run: Run) -> Iterator[None]:
+        """Count a question that whatever is raised inside leaves without an answer."""
+        try:
+            yield
+        except Exception:
+            self.failed(run, "internal")
+            raise
 
     def _status(self, run: Run, reply: Outcome) -> tuple[Status, Reason | None]:
         """A hit only if this request caused no call to a model; stale if what it is given is."""

@@ -5,7 +5,6 @@ Once he has gone, the next keep-alive ends his stream; the answer is made all th
 for it, and it is kept for who asks next.
 """
 
-import logging
 from collections.abc import Callable, Iterator, Mapping
 from queue import Empty, SimpleQueue
 from threading import Thread
@@ -20,11 +19,9 @@ from rest_framework.request import Request
 from cachemgmt.api import release_connection
 from chat.errors import Overloaded
 from chat.pipeline import Pipeline
-from chat.problems import INTERNAL, problem_response
+from chat.problems import problem_response
 from chat.run import Missed
 from chat.serializers import rendered
-
-logger = logging.getLogger(__name__)
 
 MEDIA_TYPE = "text/event-stream"
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
@@ -108,12 +105,5 @@ def _make(pipeline: Pipeline, missed: Missed, told: Told) -> None:
     try:
         last = event("answer", rendered(pipeline.make(missed, tell)))
     except Exception as error:  # noqa: BLE001 - it would end this thread, and nobody would tell the client
-        last = event("problem", to_json(_problem(error)))
+        last = event("problem", to_json(problem_response(error, {}).data))
     told.put((last, True))
-
-
-def _problem(error: Exception) -> object:
-    response = problem_response(error, {})
-    if response is None:
-        logger.error("A question failed", exc_info=error, extra={"outcome": "internal"})
-    return INTERNAL if response is None else response.data

@@ -4,7 +4,7 @@ from django.urls import path
 
 from chat.pages import chat_page
 from chat.sessions import SessionView, page_session
-from chat.views import ChatView, HealthView
+from chat.views import ChatView, HealthView, LiveView, ReadyView
 
 urlpatterns = [
     path("", chat_page, name="chat-page"),
@@ -12,4 +12,6 @@ urlpatterns = [
     path("api/sessions", SessionView.as_view(), name="sessions"),
     path("page-session", page_session, name="page-session"),
     path("api/health", HealthView.as_view(), name="health"),
+    path("livez", LiveView.as_view(), name="livez"),
+    path("readyz", ReadyView.as_view(), name="readyz"),
 ]

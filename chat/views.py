@@ -10,6 +10,8 @@ from access.admission import Admission, wish_of
 from access.authentication import who_asks
 from chat import assembly
 from chat.cache_headers import cache_headers, read_directives
+from chat.problems import problem
+from chat.readiness import readiness
 from chat.serializers import read_body, rendered
 from chat.status import Health, ServiceStatus, health
 from chat.streaming import one_event, streamed, wants_events
@@ -51,6 +53,31 @@ def answered(answer: Answer, *, as_events: bool = False) -> HttpResponse:
         return one_event(rendered(answer), headers)
     # Not DRF's Response: to negotiate and render it costs more than the look-up.
     return HttpResponse(rendered(answer), content_type="application/json", headers=headers)
+
+
+class ProbeView(APIView):
+    """Asked by probes: without a key, and without a look at one."""
+
+    right = None
+    authentication_classes = ()
+    throttle_classes = ()
+
+
+class LiveView(ProbeView):
+    """GET whether this process serves requests."""
+
+    def get(self, request: Request) -> Response:
+        return Response({"status": "live"})
+
+
+class ReadyView(ProbeView):
+    """GET whether this process would answer its first question as any later one; if not, what it lacks."""
+
+    def get(self, request: Request) -> Response:
+        missing = readiness().missing()
+        if missing:
+            return problem(503, "not-ready", "Not ready yet", detail=" ".join(missing), retry_after_s=1)
+        return Response({"status": "ready"})
 
 
 class HealthView(APIView):

@@ -1,17 +1,15 @@
-"""Answering ahead: how the cache's warmer asks a question, and what a server makes ready when it starts."""
+"""Answering ahead: how the cache's warmer asks a question, and the sample's warming list."""
 
 import json
 import logging
 from pathlib import Path
-from threading import Thread
 
 from django.conf import settings
 from django.db import Error as DatabaseFailure
 from django.db import close_old_connections, transaction
 
-from cachemgmt.api import Overloaded, Warmed, WarmingList, request_run
+from cachemgmt.api import Warmed, WarmingList, request_run
 from chat import assembly
-from chat.checks.hosts import load_suffixes
 from chat.errors import ChatError
 from chat.types import Question
 
@@ -52,21 +50,13 @@ def load_sample_list() -> WarmingList:
     return row
 
 
-def prepare_in_background() -> None:
-    """Load the models and the index before the first question needs them, and ask for the warming that
-    WARM_ON_START wants. Returns at once."""
-    Thread(target=_prepare, name="tria-prepare", daemon=True).start()
-
-
-def _prepare() -> None:
+def request_sample_run() -> None:
+    """Ask for the sample list to be warmed, if it is there. A database that fails is logged."""
     try:
-        assembly.pipeline().make_ready(settings.DEFAULT_COLLECTION)
-        load_suffixes()
-        if settings.WARM_ON_START:
-            row = WarmingList.objects.filter(name="sample").first()
-            if row:
-                request_run([row], requested_by="WARM_ON_START")
-    except (DatabaseFailure, ChatError, Overloaded) as error:
-        logger.warning("Could not get ready ahead: %s", type(error).__name__, extra={"action": "prepare"})
+        row = WarmingList.objects.filter(name="sample").first()
+        if row:
+            request_run([row], requested_by="WARM_ON_START")
+    except DatabaseFailure as error:
+        logger.warning("WARM_ON_START failed: %s", type(error).__name__, extra={"action": "warm"})
     finally:
         close_old_connections()

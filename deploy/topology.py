@@ -63,13 +63,18 @@ def running_topology() -> Iterator[Topology]:
             folder=Path(folder),
             cwd=ROOT,
             port=port,
-            is_ready=lambda: is_well(get(port, "/api/health")),
+            is_ready=lambda: has_announced(web.log) and is_well(get(port, "/api/health")),
         )
         try:
             web.start()
             yield Topology(servers=servers, web=web)
         finally:
             web.stop()
+
+
+def has_announced(log: Path) -> bool:
+    """Return whether the web server has told its addresses: all its workers are ready then."""
+    return "tria: API " in log.read_text(errors="replace")
 
 
 def is_well(health: Any) -> bool:

@@ -21,7 +21,7 @@ SECURITY: list[dict[str, list[str]]] = [{"bearer": []}, {}]
 """A key, or none: in development none is needed."""
 
 NEEDS_NO_BODY = frozenset({"startSession"})
-PUBLIC = frozenset({"health"})
+PUBLIC = frozenset({"health", "live", "ready"})
 """The operations that never need a key."""
 
 

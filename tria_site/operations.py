@@ -34,6 +34,12 @@ class StageBody(TypedDict):
     after_ms: float
 
 
+class ProbeBody(TypedDict):
+    """What a probe is told where all is well."""
+
+    status: Literal["live", "ready"]
+
+
 @with_config({"extra": "allow"})
 class CacheHealth(TypedDict):
     """Which store serves, whether it works, and what is in it."""
@@ -54,6 +60,7 @@ _BODIES = (
     SessionAnswer,
     ProblemBody,
     Health,
+    ProbeBody,
     ServiceStatus,
     CacheHealth,
     Metrics,
@@ -258,6 +265,23 @@ describe(
         },
     },
 )
+for name, summary in (
+    ("live", "Whether this process serves"),
+    ("ready", "Whether its first question would be answered as any later one"),
+):
+    describe(
+        f"chat.views.{name.title()}View",
+        get={
+            "operation_id": name,
+            "tags": ["Operation"],
+            "summary": summary,
+            "description": "For probes. Each worker tells of itself.",
+            "responses": {
+                200: OpenApiResponse(ref(ProbeBody), description="It does."),
+                **problems(*((405, 500, 503) if name == "ready" else (405, 500))),
+            },
+        },
+    )
 describe(
     "cachemgmt.views.CacheHealthView",
     get={

@@ -188,7 +188,7 @@ CALLS_PER_HOUR_PER_KEY = ENV.CALLS_PER_HOUR_PER_KEY
 TRUSTED_PROXIES = ENV.TRUSTED_PROXIES
 WARM_ON_START = ENV.WARM_ON_START
 IS_SERVER = False
-"""Whether this process answers customers: wsgi.py says so. Commands do not."""
+"""Whether this process answers customers: tria_site.server says so. Commands do not."""
 CACHE_ENABLED = ENV.CACHE_ENABLED
 DEFAULT_COLLECTION = ENV.DEFAULT_COLLECTION or "sample"
 
@@ -256,7 +256,7 @@ MIDDLEWARE = [
     "axes.middleware.AxesMiddleware",
 ]
 # What the API passes instead: it has no sessions, forms, messages, log-ins or files.
-API_PATHS = r"/api/(?!docs$|schema$)|/metrics$"
+API_PATHS = r"/api/(?!docs$|schema$)|/(?:metrics|livez|readyz)$"
 API_MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "tria_site.csp.ContentSecurityPolicyMiddleware",
@@ -378,7 +378,7 @@ SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = IS_PRODUCTION
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if IS_PRODUCTION else None
 # A probe, or Prometheus, inside the network asks by plain HTTP.
-SECURE_REDIRECT_EXEMPT = [r"^api/health$", r"^api/cache/health$", r"^metrics$"]
+SECURE_REDIRECT_EXEMPT = [r"^livez$", r"^readyz$", r"^api/health$", r"^api/cache/health$", r"^metrics$"]
 SECURE_HSTS_SECONDS = 31_536_000 if IS_PRODUCTION else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = IS_PRODUCTION
 AUTHENTICATION_BACKENDS = [
@@ -405,13 +405,12 @@ AUTH_PASSWORD_VALIDATORS = [
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "filters": {
-        "unforeseen": {
-            "()": "django.utils.log.CallbackFilter",
-            "callback": lambda record: record.exc_info is not None,
+    "formatters": {
+        "line": {
+            "()": "tria_site.logs.LineFormatter",
+            "fmt": "%(asctime)s %(levelname)s %(name)s: %(message)s",
         }
     },
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": ENV.LOG_LEVEL},
     "loggers": {
@@ -422,7 +421,7 @@ LOGGING = {
         },
         # At WARNING it tells of every single connection that a database refuses while it is out…
         "psycopg.pool": {"level": "ERROR"},
-        # … and this of everybody who asks without leave, and of each 503 that was meant and told of already.
-        "django.request": {"level": "ERROR", "filters": ["unforeseen"]},
+        # … and this of everybody who asks without leave, and of each 5xx, which chat.problems has told of.
+        "django.request": {"level": "CRITICAL"},
     },
 }

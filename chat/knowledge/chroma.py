@@ -157,6 +157,13 @@ def nearest(rows: Rows, vector: Floats, n_rows: int) -> tuple[list[Passage], Flo
 
 
 @mended()
+def any_vector(rows: Rows) -> Floats | None:
+    """Return the vector of one of the passages, None where there are none."""
+    found: Any = rows.get(limit=1, include=["embeddings"])
+    return np.asarray(found["embeddings"][0], dtype=np.float32) if len(found["ids"]) else None
+
+
+@mended()
 def all_passages(rows: Rows) -> list[Passage]:
     """Return the passages in the order they were written in."""
     passages: dict[str, Passage] = {}

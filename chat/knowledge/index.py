@@ -60,6 +60,9 @@ class Index:
     """Builds and searches the views of one embedder. Thread-safe."""
 
     def __init__(self, embedder: Embedder) -> None:
+        # Not as late as a search: Chroma imports httpx, and openai fails in another thread meanwhile.
+        import chat.knowledge.chroma  # noqa: F401
+
         self._embedder = embedder
         self._views: dict[str, _View] = {}
         self._lock = Lock()
@@ -95,6 +98,16 @@ class Index:
             replace(one, score=round(float(score), 5)) for one, score in zip(candidates, found, strict=True)
         ]
         return sorted(scored, key=lambda passage: -passage.score)[:top_n]
+
+    def make_ready(self, *, collection: str, revision: str) -> None:
+        """Open the view of that revision and search it once, without embedding anything but what a missing
+        view is made of. Raises as `search` does."""
+        from chat.knowledge.chroma import any_vector, nearest
+
+        rows = self._view(collection, revision).rows
+        vector = any_vector(rows)
+        if vector is not None:
+            nearest(rows, vector, 1)
 
     def build(
         self,

@@ -78,6 +78,8 @@ class OpenAIClient:
         self._randomness = randomness
         self._api = openai.OpenAI(api_key=api_key, base_url=base_url, max_retries=0)
         self._learnt = LearntRungs()
+        # The client imports their code when they are first used: here, so that no two threads do it at once.
+        _ = self._api.chat.completions.with_streaming_response, self._api.embeddings.with_streaming_response
 
     def close(self) -> None:
         """Close the pooled connections. The client is of no use afterwards."""

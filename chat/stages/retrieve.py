@@ -27,6 +27,10 @@ class PassageIndex(Protocol):
         """Return the `top_n` best passages of that revision, best first. Raises IndexUnavailable."""
         ...
 
+    def make_ready(self, *, collection: str, revision: str) -> None:
+        """Load what the first search of that revision would have to wait for. Raises as `search` does."""
+        ...
+
 
 class Retriever:
     """Finds passages, from the cache where it holds them. Thread-safe."""
@@ -36,13 +40,16 @@ class Retriever:
         self._index = index
         self._cache = cache
 
-    def make_ready(self, collection: str, revision: str | None, *, book: BookCall) -> None:
-        """Load what the first search would have to wait for: model and index."""
-        vector = self._embed("ready", book)
+    def load_model(self, *, book: BookCall) -> None:
+        """Load the embedder's model. Raises ProviderError."""
+        self._embed("ready", book)
+
+    def open_index(self, collection: str, revision: str) -> None:
+        """Load what the first search of that revision would have to wait for; nothing where there is none.
+
+        Raises IndexUnavailable, and ProviderError where the index has to be built."""
         if revision:
-            self._index.search(
-                collection=collection, revision=revision, question="ready", vector=vector, top_n=1
-            )
+            self._index.make_ready(collection=collection, revision=revision)
 
     def passages(self, question: str, *, revision: str, scope: Scope, bill: Bill) -> list[Passage]:
         """Return the `TOP_N` best passages of that revision, best first. Raises IndexUnavailable, and

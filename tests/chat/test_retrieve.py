@@ -20,9 +20,12 @@ def test_one_good_passage_is_enough() -> None:
     assert not is_enough([])
 
 
-def test_getting_ready_costs_the_later_question_nothing_more(kitchen: Kitchen, llm_server: LlmServer) -> None:
-    kitchen.pipeline.make_ready(COLLECTION)
-    assert kitchen.index.searches == 1
+def test_getting_ready_opens_what_is_published_and_costs_nothing(
+    kitchen: Kitchen, llm_server: LlmServer
+) -> None:
+    retriever = kitchen.pipeline.retriever
+    retriever.load_model(book=lambda _call: None)
+    retriever.open_index(COLLECTION, "r1")
+    retriever.open_index("without-policies", "")
+    assert kitchen.index.opened == [(COLLECTION, "r1")]
     assert llm_server.calls == []
-    kitchen.pipeline.make_ready("nowhere")
-    assert kitchen.index.searches == 1

@@ -60,9 +60,9 @@ class Product:
         self.stop()
 
     def start(self) -> None:
-        """Return once it is healthy; fail after START_S, or as soon as the process is gone."""
+        """Return once it is ready for questions; fail after START_S, or as soon as the process is gone."""
         self.launch()
-        self.wait_until_healthy()
+        self.wait_until_ready()
 
     def launch(self) -> None:
         """Start it, and do not wait."""
@@ -73,10 +73,10 @@ class Product:
                 command, cwd=ROOT, env=self._whole_environment, stdout=log, stderr=log, start_new_session=True
             )
 
-    def wait_until_healthy(self) -> None:
-        """Return once it is healthy; end it and fail after START_S, or as soon as the process is gone."""
+    def wait_until_ready(self) -> None:
+        """Return once it is ready; end it and fail after START_S, or as soon as the process is gone."""
         try:
-            self._wait_until_healthy()
+            self._wait_until_ready()
         except BaseException:  # A test's time limit and Ctrl-C too: nothing may be left running.
             self.stop()
             raise
@@ -107,16 +107,16 @@ class Product:
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
-    def _wait_until_healthy(self) -> None:
+    def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + START_S
-        while not self.is_healthy():
+        while not self.is_ready():
             if self.is_gone_within(POLL_S) or time.monotonic() > deadline:
                 pytest.fail(f"The product did not start. Its log ends:\n{self.log.read_text()[-3000:]}")
 
-    def is_healthy(self) -> bool:
-        """Return whether the health check says so; false while nobody answers."""
+    def is_ready(self) -> bool:
+        """Return whether it says so; false while nobody answers."""
         try:
-            with urllib.request.urlopen(f"{self.url}/api/health", timeout=2) as response:
+            with urllib.request.urlopen(f"{self.url}/readyz", timeout=2) as response:
                 is_ok: bool = response.status == 200
                 return is_ok
         except (urllib.error.URLError, ConnectionError, TimeoutError):

@@ -16,9 +16,6 @@ from tests.fakes.llm_server import LlmServer
 REPLY_WITHIN_S = 40.0
 """Longer than any answer here may take; who waits so long would wait for ever."""
 
-FIRST_QUESTION = "When does a gift card run out?"
-"""No test asks it."""
-
 POLL_S = 0.02
 APPROVED = '{"is_supported": true, "objections": []}'
 """What the model that validates says of a reply which the fake would not find in the passages."""
@@ -150,15 +147,12 @@ class Fleet:
         ]
 
     def make_whole(self) -> None:
-        """Start those that do not run, all together, and return when they have loaded all they need to answer
-        at once: each is asked a question."""
+        """Start those that do not run, all together, and return when they have loaded all they need."""
         missing = [product for product in self.products if product.process is None]
         for product in missing:
             product.launch()
         for product in missing:
-            product.wait_until_healthy()
-        for asking in send_at_once(Asking(product, FIRST_QUESTION) for product in missing):
-            assert asking.reply().status == 200
+            product.wait_until_ready()
 
     def stop(self) -> None:
         for product in self.products:

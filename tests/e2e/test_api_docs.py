@@ -7,7 +7,7 @@ from playwright.sync_api import Page, expect
 
 from tests.e2e.conftest import Product
 
-OPERATIONS = 6
+OPERATIONS = 8
 
 
 @pytest.fixture
@@ -23,6 +23,8 @@ def test_operations_are_shown_with_how_to_use_them(docs: Page) -> None:
         "/api/chat",
         "/api/sessions",
         "/metrics",
+        "/livez",
+        "/readyz",
         "/api/health",
         "/api/cache/health",
         "/api/cache/metrics",

@@ -75,7 +75,7 @@ def test_two_workers_answer_over_all_servers_until_the_script_is_told_to_stop(fo
         assert script.wait(STOP_WITHIN_S) == 0
         assert script.stdout.read() == "topology: everything is stopped\n"
     assert left_of(folder) == []
-    assert not web.is_healthy()
+    assert not web.is_ready()
 
 
 def test_a_part_that_does_not_start_is_told_and_the_others_are_stopped(folder: Path, tmp_path: Path) -> None:

@@ -80,6 +80,7 @@ class MemoryIndex:
         self._embedder = embedder
         self.revisions: dict[str, list[Passage]] = {"r1": list(POLICIES)}
         self.searches = 0
+        self.opened: list[tuple[str, str]] = []
 
     def search(
         self, *, collection: str, revision: str, question: str, vector: Sequence[float], top_n: int
@@ -93,6 +94,10 @@ class MemoryIndex:
             replace(passage, score=float(score)) for passage, score in zip(passages, scores, strict=True)
         ]
         return sorted(ranked, key=lambda passage: -passage.score)[:top_n]
+
+    def make_ready(self, *, collection: str, revision: str) -> None:
+        """Note that it was asked for."""
+        self.opened.append((collection, revision))
 
 
 class Kitchen:

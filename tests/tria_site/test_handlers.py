@@ -46,6 +46,8 @@ def respond(application: Callable[..., Iterable[bytes]], request: dict[str, Any]
         ("/api/cache/metrics", True),
         ("/api/nothing-here", True),
         ("/metrics", True),
+        ("/livez", True),
+        ("/readyz", True),
         ("/", False),
         ("/page-session", False),
         ("/admin/", False),

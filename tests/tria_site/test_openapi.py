@@ -89,9 +89,9 @@ def test_statuses_and_media_types_of_a_question_are_told(description: Any) -> No
         assert "Retry-After" in responses[status]["headers"]
 
 
-def test_a_key_is_asked_for_everywhere_but_for_health(description: Any) -> None:
+def test_a_key_is_asked_for_everywhere_but_by_probes(description: Any) -> None:
     wanting = {name for name, said in operations(description).items() if {"bearer": []} in said["security"]}
-    assert wanting == set(operations(description)) - {"health"}
+    assert wanting == set(operations(description)) - {"health", "live", "ready"}
     assert description["components"]["securitySchemes"]["bearer"]["scheme"] == "bearer"
 
 

@@ -114,7 +114,8 @@ def test_every_response_carries_the_headers(production: Product, path: str, stat
 def test_plain_http_is_led_to_https_but_for_probes(production: Product) -> None:
     response = send(production, "GET /admin/?a=1", {"Host": "tria.example"})
     assert (response.status, response.headers["location"]) == (301, ["https://tria.example/admin/?a=1"])
-    assert send(production, "GET /api/health", {"Host": "tria.example"}).status == 200
+    for path in ("/api/health", "/livez", "/readyz"):
+        assert send(production, f"GET {path}", {"Host": "tria.example"}).status == 200
 
 
 def test_another_host_is_refused(production: Product) -> None:

@@ -15,6 +15,7 @@ from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.management import CommandError, call_command
 from django.core.management.base import BaseCommand
+from django.db import Error as DatabaseFailure
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
@@ -62,6 +63,20 @@ def leave_no_connection_to_workers() -> None:
         cast("DatabaseWrapper", connection).close_pool()
 
 
+def when_all_are_ready(n_workers: int, do: Callable[[], None]) -> int:
+    """Return a descriptor to which each worker writes a byte once it is ready; `do` is called, in a thread,
+    when as many have."""
+    reader, writer = os.pipe()
+
+    def wait() -> None:
+        for _ in range(n_workers):
+            os.read(reader, 1)
+        do()
+
+    threading.Thread(target=wait, name="tria-announcing", daemon=True).start()
+    return writer
+
+
 class Command(BaseCommand):
     help = "Serve TRIA. --prepare migrates, loads the sample policies and creates an admin user first."
 
@@ -72,6 +87,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         host, port = options["host"], settings.PORT
         self._require_free_port(host, port)
+        self._require_database()
         if options["prepare"]:
             self._say("Database", self._database(), lambda: call_command("migrate", verbosity=0))
             if not settings.IS_PRODUCTION:
@@ -82,10 +98,13 @@ class Command(BaseCommand):
         self._say("Cache", f"Redis at {self._redis()}" if settings.REDIS_URL else "memory of this server")
         self._say("Vectors", "Chroma server" if settings.CHROMA_URL else "embedded Chroma")
         self._say("Provider", self._provider())
+        self._say("Start", "getting ready; the addresses follow once the first question can be answered")
+        self._serve(host, port)
+
+    def _say_ready(self, host: str, port: int) -> None:
         self._say("Ask", f"http://{host}:{port}/")
         self._say("Admin", f"http://{host}:{port}/admin/")
         self._say("API", f"POST http://{host}:{port}/api/chat")
-        self._serve(host, port)
 
     def _say(self, what: str, text: str, work: Callable[[], object] | None = None) -> None:
         self.stdout.write(f"tria: {what:<9} {text}")
@@ -103,6 +122,14 @@ class Command(BaseCommand):
                     f"Port {port} on {host} cannot be used ({error.strerror}). "
                     f"Stop what uses it, or choose another: PORT={port + 1} make run"
                 ) from None
+
+    def _require_database(self) -> None:
+        try:
+            connection.ensure_connection()
+        except DatabaseFailure as error:
+            raise CommandError(
+                f"The database cannot be reached ({type(error).__name__}): see DATABASE_URL"
+            ) from None
 
     def _require_migrations(self) -> None:
         executor = MigrationExecutor(connection)
@@ -163,10 +190,16 @@ class Command(BaseCommand):
         from granian.log import LogLevels
         from granian.server import Server
 
+        from chat import readiness
+
+        readiness.ready_descriptor = when_all_are_ready(
+            settings.WEB_WORKERS, lambda: self._say_ready(host, port)
+        )
         leave_no_connection_to_workers()
         forward_signal_to_main_thread()
         Server(
-            "tria_site.wsgi:application",
+            "tria_site.server:application",
+            factory=True,
             address=host,
             port=port,
             interface=Interfaces.WSGI,

@@ -90,7 +90,7 @@ def test_what_was_saved_of_unknown_cost_is_told_apart(viewer: Client) -> None:
     assert saved["value"] == "$0.5000"
     assert "2 answers saved an unknown amount" in saved["note"]
     MetricBucket.objects.update(saved_usd=0)
-    assert figures(viewer.get("/admin/"))["Saved"] == "unknown"
+    assert figures(viewer.get("/admin/"))["Saved"] == "not known"
 
 
 def test_sum_of_unknown_prices_is_unknown(viewer: Client) -> None:
