@@ -104,8 +104,8 @@ def is_database_read() -> bool:
 
 
 def load_models() -> None:
-    """Load what classifies, embeds, writes and checks in this process. An endpoint that fails now is no matter,
-    as it may at any question. Raises Overloaded."""
+    """Load what classifies, embeds, writes and checks in this process. An endpoint that fails now is no
+    matter, as it may at any question. Raises Overloaded."""
     pipeline = assembly.pipeline()
     book = Bill(purpose="start", collection=settings.DEFAULT_COLLECTION).book
     for load in (pipeline.provider.make_ready, pipeline.retriever.load_model):

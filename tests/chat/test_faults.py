@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from cachemgmt.api import BookCall, MemoryStore, write_counts
+from cachemgmt.api import BookCall, write_counts
+from cachemgmt.engine.memory_store import MemoryStore
 from cachemgmt.models import MetricBucket
 from chat import assembly, views
 from chat.errors import ChatError
