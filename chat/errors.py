@@ -17,6 +17,8 @@ ChatError
 
 from typing import Literal
 
+SHAPES_RESULTS = False  # errors are never stored: see chat.source_code
+
 Setting = Literal["OPENAI_API_KEY", "OPENAI_BASE_URL", "OPENAI_MODEL"]
 """What an operator sets. OPENAI_MODEL stands for the variable of the stage at hand."""
 

@@ -1,12 +1,22 @@
 """What goes into each level's keys."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from cachemgmt.api import Key, normalise_message
 from chat.scope import Scope, last_turns, scoped_keys
 from chat.types import Turn
-from chat.versions import Versions
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Versions:
+    """One fingerprint for each level of results."""
+
+    intent: str
+    policy: str
+    reply: str
+    response: str
 
 
 class LevelKeys:

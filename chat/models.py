@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from cachemgmt.api import Decision
 from chat.knowledge.documents import SourceDocument
 
+SHAPES_RESULTS = False  # rows are stored as they are given: see chat.source_code
+
 Floats = NDArray[np.float32]
 
 ORIGIN = re.compile(r"https?://(?:[a-z0-9-]+(?:\.[a-z0-9-]+)*|\[[0-9a-f:]+\])(?::[0-9]{1,5})?")

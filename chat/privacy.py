@@ -13,7 +13,6 @@ and holds a word that is not common English (perhaps a name).
 import re
 from collections.abc import Sequence
 from functools import cache
-from hashlib import blake2b
 from pathlib import Path
 
 from cachemgmt.api import normalise_message
@@ -114,12 +113,6 @@ _ABSTRACT = re.compile(r"\w{4}(?:tions?|ments?|abl[ey]|ibl[ey]|ness|ities|ously|
 def common_words() -> frozenset[str]:
     """Return the words that are taken for no name, lower-case."""
     return frozenset(WORDS_FILE.read_text(encoding="utf-8").split())
-
-
-@cache
-def privacy_version() -> str:
-    """Return a fingerprint of these rules and their word list, for the keys of what they decide about."""
-    return blake2b(Path(__file__).read_bytes() + WORDS_FILE.read_bytes(), digest_size=8).hexdigest()
 
 
 def personal_reason(texts: Sequence[str]) -> str | None:

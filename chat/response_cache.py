@@ -24,7 +24,7 @@ from cachemgmt.api import (
     release_connection,
 )
 from chat.counting import count_outcome
-from chat.level_keys import LevelKeys
+from chat.level_keys import LevelKeys, Versions
 from chat.scope import Scope, is_personal, keep_under, last_turns, owner_tags, tells_personal, users_texts
 from chat.stored_values import (
     StoredResponse,
@@ -36,7 +36,8 @@ from chat.stored_values import (
     response_tags,
 )
 from chat.types import Passage, Turn
-from chat.versions import Versions
+
+SHAPES_RESULTS = False  # looks up and keeps what others make: see chat.source_code
 
 KeyedFill = Callable[[Callable[[bool], Key | None]], Made]
 

@@ -3,22 +3,23 @@
 Markdown is read with markdown-it; plain text is Markdown without headings.
 """
 
-import hashlib
 import html
 import re
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
 from math import ceil
-from pathlib import Path
 from posixpath import basename
 
 from markdown_it import MarkdownIt
 from markdown_it.tree import SyntaxTreeNode
 
-CHUNKING = hashlib.blake2b(Path(__file__).read_bytes(), digest_size=4).hexdigest()
-"""Names the way documents are cut: it changes with this module's source."""
+from chat.source_code import SOURCE
+
+CHUNKING = SOURCE.digest(sys.modules[__name__], length=4)
+"""Names the way documents are cut: it changes with this module's code."""
 
 MAX_WORDS = 180
 """A passage's length: an embedder that sees 256 tokens sees it whole, with its title and headings."""

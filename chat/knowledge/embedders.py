@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from cachemgmt.api import Bill, BookCall
 from chat.knowledge.minilm import MiniLMEmbedder
+from chat.source_code import code_of
 
 if TYPE_CHECKING:
     from chat.providers.openai_client import OpenAIClient
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 Floats = NDArray[np.float32]
+BLANK = "-"
+"""Embedded in place of an empty text, which the endpoint refuses."""
 
 
 class Embedder(Protocol):
@@ -52,7 +55,8 @@ class OpenAIEmbedder:
         self._client = client
         self._model = model
         readable = re.sub(r"[^a-z0-9._-]+", "-", model.lower())[:40]
-        exact = hashlib.blake2b(f"{model} {endpoint}".encode(), digest_size=6).hexdigest()
+        shaped_by = f"{model} {endpoint} {BLANK} {code_of(_unit)}"
+        exact = hashlib.blake2b(shaped_by.encode(), digest_size=6).hexdigest()
         self.id = f"openai-{readable}-{exact}"
 
     @cached_property
@@ -66,8 +70,7 @@ class OpenAIEmbedder:
         book = book or Bill(purpose="embed", collection="").book
         rows: list[list[float]] = []
         for start in range(0, len(texts), self.BATCH_SIZE):
-            # The endpoint refuses empty texts.
-            batch = [text if text.strip() else "-" for text in texts[start : start + self.BATCH_SIZE]]
+            batch = [text if text.strip() else BLANK for text in texts[start : start + self.BATCH_SIZE]]
             rows += self._client.embed(batch, model=self._model, book=book)
         return _unit(np.array(rows, dtype=np.float32).reshape(len(texts), -1 if texts else 0))
 
@@ -76,8 +79,10 @@ class HashedWordsEmbedder:
     """Embeds by the words alone, each hashed to a place and a sign (Weinberger et al. 2009,
     arXiv:0902.2206). Knows no meaning: the fallback where no model is at hand."""
 
-    id = "hashed-words-384-v1"
     n_dims = 384
+
+    def __init__(self) -> None:
+        self.id = f"hashed-words-{self.n_dims}-{code_of(type(self))}"
 
     def embed(self, texts: Sequence[str], *, book: BookCall | None = None) -> Floats:
         """Return (n_texts, 384) float32, unit norm. Costs nothing, so nothing is booked."""
@@ -107,13 +112,14 @@ def chosen_embedder() -> Embedder:
 @cache
 def _embedder_named(name: str) -> Embedder:
     if name == "openai":
-        from chat.providers.openai_client import OpenAIClient
+        from chat.providers.openai_client import OpenAIClient, without_credentials
 
         chosen: Any = settings.OPENAI
         client = OpenAIClient(
             api_key=chosen["api_key"], base_url=chosen["base_url"], timeout_s=chosen["timeout_s"]
         )
-        return OpenAIEmbedder(client, model=chosen["models"]["embed"], endpoint=chosen["base_url"])
+        endpoint = without_credentials(chosen["base_url"])
+        return OpenAIEmbedder(client, model=chosen["models"]["embed"], endpoint=endpoint)
     if name == "hashed":
         return HashedWordsEmbedder()
     if MiniLMEmbedder.is_installed():

@@ -6,6 +6,7 @@ that package is imported: it would want torch. BERT: Devlin et al. 2019, arXiv:1
 
 import hashlib
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -19,6 +20,7 @@ from django.core.exceptions import ImproperlyConfigured
 from numpy.typing import NDArray
 
 from cachemgmt.api import BookCall
+from chat.source_code import SOURCE
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -45,7 +47,7 @@ _computing = BoundedSemaphore(os.cpu_count() or 1)
 class MiniLMEmbedder:
     """Embeds sentences by their meaning. Loads 90 MB at the first call, once. Thread-safe."""
 
-    id = f"minilm-l6-v2-{WEIGHTS_SHA256[:12]}"
+    id = f"minilm-l6-v2-{WEIGHTS_SHA256[:12]}-{SOURCE.digest(sys.modules[__name__], length=4)}"
     n_dims = N_DIMS
 
     def __init__(self) -> None:

@@ -5,16 +5,16 @@ for 61 % by the passage's vector alone, for 67 % with the headings' vector blend
 shared wording besides.
 """
 
-import hashlib
 import math
 import re
+import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from chat.source_code import SOURCE
 from chat.types import Passage
 
 Floats = NDArray[np.float32]
@@ -25,8 +25,8 @@ HEADING_SHARE = 0.25
 WORDING_SHARE = 0.25
 """The shared wording's part in the score. Names, amounts and product words are what vectors blur."""
 
-RANKING = hashlib.blake2b(Path(__file__).read_bytes(), digest_size=4).hexdigest()
-"""Names what is embedded of a passage and how: it changes with this module's source."""
+RANKING = SOURCE.digest(sys.modules[__name__], length=4)
+"""Names what is embedded of a passage and how: it changes with this module's code."""
 
 GRAM_LENGTH = 4
 """Letters looked at together. Parts of words match "refunds" with "refunded" in any language."""

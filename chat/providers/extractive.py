@@ -1,20 +1,20 @@
 """The provider that needs no language model: it answers with the policies' own sentences."""
 
 import re
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from hashlib import blake2b
-from pathlib import Path
 from time import perf_counter
 
 from cachemgmt.api import BookCall, ProviderCall
 from chat.context import is_courtesy, leans_on_context
-from chat.intents import INTENTS_FILE, intent_named
+from chat.intents import intent_named
 from chat.knowledge.embedders import Embedder
-from chat.privacy import common_words, personal_reason, privacy_version
+from chat.privacy import common_words, personal_reason
 from chat.providers.nearest_intent import NearestIntent
 from chat.providers.quoting import quote, unquoted
 from chat.providers.sentence_ranking import Ranked, SentenceRanker
+from chat.source_code import SOURCE
 from chat.types import Classification, IntentKind, Passage, Reply, Stage, Turn, Verdict
 
 MAX_SENTENCES = 4
@@ -37,13 +37,6 @@ _ASKS_FOR_MORE = re.compile(
     r"\b(?:(?:tell|give|show) me more|(?:what|anything|something) (?:else|more)|go on|continue|elaborate|"
     r"(?:more|further|other) (?:details?|info|information)|(?:know|say|hear) more)\b|^(?:and )?more\b"
 )
-_SOURCES = (
-    "extractive.py",
-    "late_interaction.py",
-    "nearest_intent.py",
-    "quoting.py",
-    "sentence_ranking.py",
-)
 
 
 class ExtractiveProvider:
@@ -61,21 +54,8 @@ class ExtractiveProvider:
         self._nearest.make_ready(book=book)
 
     def fingerprint(self, stage: Stage) -> Mapping[str, object]:
-        """Return the embedder's id and fingerprints of the sources that take part in the stage."""
-        here = Path(__file__).parent
-        files = [here / name for name in _SOURCES]
-        if stage == "classify":
-            files += [INTENTS_FILE, here.parent / "context.py"]
-        else:
-            names = (
-                "checks/as_read.py",
-                "checks/figures.py",
-                "knowledge/ranking.py",
-                "knowledge/chunking.py",
-            )
-            files += [here.parent / name for name in names]
-        digest = blake2b(b"".join(file.read_bytes() for file in files), digest_size=8)
-        return {"embedder": self._embedder.id, "source": digest.hexdigest(), "privacy": privacy_version()}
+        """Return the embedder's id and what the code of this provider is."""
+        return {"embedder": self._embedder.id, "code": SOURCE.digest(sys.modules[__name__])}
 
     def classify(self, *, message: str, history: Sequence[Turn], book: BookCall) -> Classification:
         """Return the intent whose examples are nearest. With `history`, the message is read together with

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any, Protocol, TypeVar
+from urllib.parse import urlsplit
 
 from cachemgmt.api import BookCall, ProviderCall
 from chat.errors import ProviderMisconfigured, ProviderTimedOut, ProviderUnavailable
@@ -24,6 +25,8 @@ from chat.providers.openai_failures import (
 from chat.providers.openai_requests import ChatRequest, LearntRungs, Rungs, a_rung_down, given_up
 from chat.providers.openai_responses import read_answer, read_vectors
 from chat.providers.openai_usage import NOTHING, UNKNOWN, Usage, usage_of
+
+SHAPES_RESULTS = False  # carries requests and responses: see chat.source_code
 
 logger = logging.getLogger(__name__)
 
@@ -244,6 +247,12 @@ class OpenAIClient:
             return 0.0
         # Half of it random, so that those who failed together do not come back together.
         return BACKOFF_S * 2.0**n_failures * (0.5 + self._randomness() / 2)
+
+
+def without_credentials(url: str) -> str:
+    """Return a URL without the user and password it may carry."""
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
 
 def _usage_of_broken(error: Exception) -> Usage:

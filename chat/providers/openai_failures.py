@@ -22,6 +22,8 @@ from chat.providers.openai_refusals import refused_options
 from chat.providers.openai_requests import Option
 from chat.providers.openai_usage import NOTHING, Usage
 
+SHAPES_RESULTS = False  # failures are never stored: see chat.source_code
+
 LONGEST_WAIT_S = 2.0
 """A server that asks for a longer pause than this is busy: nobody waits for it."""
 LONGEST_REPORT = 100_000

@@ -2,30 +2,22 @@
 
 import hashlib
 import json
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 from django.conf import settings
 
 from cachemgmt.api import BookCall
-from chat import unseen
 from chat.intents import intents
-from chat.providers import (
-    languages,
-    openai_forms,
-    openai_outputs,
-    openai_payload,
-    openai_requests,
-    openai_responses,
-)
-from chat.providers.openai_client import OpenAIClient
+from chat.providers.openai_client import OpenAIClient, without_credentials
 from chat.providers.openai_forms import FORMS, Check, Draft, Sorted, schema_of
 from chat.providers.openai_outputs import form_in
 from chat.providers.openai_payload import payload_of, texts_in
 from chat.providers.openai_requests import SAMPLING, ChatRequest
+from chat.source_code import SOURCE
 from chat.types import Classification, Passage, Reply, Stage, Turn, Verdict
 
 PROMPTS_DIR = Path(__file__).parent.parent / "prompts"
@@ -203,20 +195,10 @@ def passages_as_data(passages: Sequence[Passage]) -> list[dict[str, object]]:
     ]
 
 
-def without_credentials(url: str) -> str:
-    """Return a URL without the user and password it may carry."""
-    parts = urlsplit(url)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
-
-
 def digest(content: str) -> str:
     """Return a short digest that differs where the content differs."""
     return hashlib.blake2b(content.encode(), digest_size=16).hexdigest()
 
 
-SHAPING = (languages, openai_forms, openai_outputs, openai_payload, openai_requests, openai_responses, unseen)
-"""The modules that write what is sent, or read what comes back."""
-CODE = digest(
-    "".join(Path(file).read_text("utf-8") for file in (__file__, *(str(m.__file__) for m in SHAPING)))
-)
-"""What this module and those were when it was imported."""
+CODE = SOURCE.digest(sys.modules[__name__], length=16)
+"""What writes what is sent and reads what comes back, as it was when this process imported it."""

@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from chat.providers.openai_bodies import ErrorReport
 from chat.providers.openai_requests import Option
 
+SHAPES_RESULTS = False  # refusals are never stored: see chat.source_code
+
 NAMES: Mapping[Option, re.Pattern[str]] = {
     "response_format": re.compile(
         r"response[ _]?(?:formats?|schema)\b|json[ _]?(?:schema|object|mode)\b|structured[ _]outputs?"

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+SHAPES_RESULTS = False  # counts tokens: see chat.source_code
+
 MOST_TOKENS = 2**31 - 1
 """No call has more: a larger number is a mistake, and no database column holds it."""
 
