@@ -51,8 +51,11 @@ def with_other_words(source: str) -> str:
     return "\n".join(['"""Said otherwise."""', "", "# A comment.", "", *rest, "", "# The end.", ""])
 
 
-def with_other_code(source: str) -> str:
-    return f"{source}\nNEW = 1\n"
+def with_more(statement: str) -> Callable[[str], str]:
+    return lambda source: f"{source}\n{statement}\n"
+
+
+with_other_code = with_more("NEW = 1")
 
 
 @pytest.mark.parametrize("name", EVERY_MODULE)
@@ -110,21 +113,17 @@ def test_a_new_import_is_found_wherever_it_stands() -> None:
         "import chat.negotiation",
         "from chat import negotiation",
         "from chat.negotiation import JsonAlone",
-        "def f():\n    try:\n        from chat.negotiation import JsonAlone\n    except OSError:\n        pass",
+        "def f():\n    try:\n        from chat import negotiation\n    except OSError:\n        pass",
     ):
-        found = edited("chat.types", lambda source, new=statement: f"{source}\n{new}\n").modules(classify)
-        assert "chat.negotiation" in found
+        assert "chat.negotiation" in edited("chat.types", with_more(statement)).modules(classify)
     only_typed = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import chat.negotiation"
-    found = edited("chat.types", lambda source: f"{source}\n{only_typed}\n").modules(classify)
-    assert "chat.negotiation" not in found
+    assert "chat.negotiation" not in edited("chat.types", with_more(only_typed)).modules(classify)
 
 
 def test_data_files_are_part_of_the_code_that_names_them() -> None:
     source = SourceCode()
-    assert source.digest(classify) == SourceCode().digest(classify)
-    named = {
-        file.name for name in source.modules(classify, scope) for file in source._module(name).data_files
-    }
+    modules = [source._module(name) for name in source.modules(classify, scope)]
+    named = {file.name for module in modules for file in module.data_files}
     assert named == {"intents.json", "common_words.txt"}
 
 
