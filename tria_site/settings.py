@@ -421,7 +421,7 @@ LOGGING = {
         },
         # At WARNING it tells of every single connection that a database refuses while it is out…
         "psycopg.pool": {"level": "ERROR"},
-        # … and this of everybody who asks without leave, and of each 5xx, which chat.problems has told of.
+        # … and this of everybody who asks without leave, and of each 5xx that `problems` has told of.
         "django.request": {"level": "CRITICAL"},
     },
 }
