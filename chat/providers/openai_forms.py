@@ -59,13 +59,6 @@ def share(value: float) -> float:
     return value
 
 
-def text(value: str) -> str:
-    """Return `value` without white space around it, if anything is left."""
-    if not value.strip():
-        raise ValueError("empty")
-    return value.strip()
-
-
 def text_or_nothing(written: object) -> object:
     """Return "" for null."""
     return "" if written is None else written
@@ -112,9 +105,10 @@ class Sorted(BaseModel):
 
 
 class Draft(BaseModel):
-    """What the writing model is to return. Citations may not be left out: a reply without any is none."""
+    """What the writing model is to return. Citations may not be left out: a reply without any is none. An
+    empty reply is for validation to reject, with an objection that makes the next draft another one."""
 
-    reply: Annotated[str, AfterValidator(text)]
+    reply: Annotated[str, AfterValidator(str.strip)]
     cited: Annotated[list[int], BeforeValidator(indexes_meant)]
 
 

@@ -187,6 +187,20 @@ def test_a_rejected_draft_is_written_again_with_the_objections(
     assert "2 working days" in second.request["messages"][-1]["content"]
 
 
+def test_an_empty_draft_is_written_again(kitchen: Kitchen, llm_server: LlmServer) -> None:
+    llm_server.script("generate", Say('{"reply": "", "cited": [0]}'))
+    answer = kitchen.ask(REFUND)
+    assert answer.text
+    assert not answer.needs_human
+    assert stages_called(llm_server).count("generate") == 2
+
+
+def test_two_empty_drafts_lead_to_a_person(kitchen: Kitchen, llm_server: LlmServer) -> None:
+    llm_server.always("generate", Say('{"reply": "", "cited": [0]}'))
+    answer = kitchen.ask(REFUND)
+    assert (answer.needs_human, answer.cache.reason) == (True, "validation-failed")
+
+
 def test_two_rejected_drafts_lead_to_a_person_and_a_repeat_costs_nothing(
     kitchen: Kitchen, llm_server: LlmServer
 ) -> None:
