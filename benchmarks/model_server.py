@@ -35,7 +35,10 @@ def model_server(python: str, folder: Path, *, threads: int) -> Iterator[Mapping
     """
     # Not resolved: a virtual environment's Python is a link, and knows itself by where it was called.
     executable = str(Path(python).absolute())
-    asked = subprocess.run([executable, "-c", _PACKAGED], capture_output=True, text=True, check=False)
+    try:
+        asked = subprocess.run([executable, "-c", _PACKAGED], capture_output=True, text=True, check=False)
+    except OSError as error:
+        raise CannotStart(f"{executable}: {error.strerror}") from None
     if asked.returncode:
         raise CannotStart(asked.stderr.strip())
     version, weights = asked.stdout.split("\n")[:2]
