@@ -204,20 +204,26 @@ def of_stage(calls: Sequence[Call]) -> dict[str, Any]:
 
 
 def of_validation(all_asked: Sequence[Asked]) -> dict[str, int]:
-    """Return what became of the drafts that the writing model made."""
+    """Return what became of the drafts that the writing model made, as far as calls and reasons show it."""
     found: Counter[str] = Counter()
     for asked in all_asked:
         made = [call.stage for call in asked.calls if call.outcome == "ok"]
         drafts, verdicts = made.count("generate"), made.count("validate")
+        last = asked.calls[-1].stage if asked.calls else ""
+        # Where a question is personal that is the reason told, and hides the other. But then, too, a first
+        # draft that cites nothing is the last.
+        is_personal = asked.told == "handed over: personal" and last == "generate"
+        is_uncited = asked.told == "handed over: not-in-passages" or (is_personal and drafts == 1)
+        is_hidden = is_personal and drafts > 1
+        is_unread = asked.status != 200 and last == "validate"
         passed = int(asked.is_from_policies and drafts > 0)
-        uncited = int(asked.told == "handed over: not-in-passages")
-        is_unjudged = asked.status != 200 and bool(asked.calls) and asked.calls[-1].stage == "validate"
         found["drafts"] += drafts
         found["passed"] += passed
-        found["cited nothing"] += uncited
+        found["cited nothing"] += is_uncited
         found["rejected by the model"] += verdicts - passed
-        found["rejected in code"] += drafts - uncited - verdicts - int(is_unjudged)
-        found["verdict unreadable"] += int(is_unjudged)
+        found["rejected in code"] += drafts - verdicts - is_uncited - is_hidden - is_unread
+        found["rejected in code or cited nothing"] += is_hidden
+        found["verdict unreadable"] += is_unread
     return dict(found)
 
 

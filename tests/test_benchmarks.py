@@ -79,6 +79,11 @@ def asked(told: str, *calls: str) -> Asked:
             {"drafts": 2, "rejected by the model": 1, "rejected in code": 1},
         ),
         (asked("handed over: not-in-passages", "generate ok"), {"drafts": 1, "cited nothing": 1}),
+        (asked("handed over: personal", "generate ok"), {"drafts": 1, "cited nothing": 1}),
+        (
+            asked("handed over: personal", "generate ok", "validate ok", "generate ok"),
+            {"drafts": 2, "rejected by the model": 1, "rejected in code or cited nothing": 1},
+        ),
         (
             asked("provider-unreadable", "generate ok", "validate unreadable", "validate unreadable"),
             {"drafts": 1, "verdict unreadable": 1},
