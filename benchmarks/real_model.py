@@ -212,9 +212,9 @@ def of_validation(all_asked: Sequence[Asked]) -> dict[str, int]:
         last = asked.calls[-1].stage if asked.calls else ""
         # Where a question is personal that is the reason told, and hides the other. But then, too, a first
         # draft that cites nothing is the last.
-        is_personal = asked.told == "handed over: personal" and last == "generate"
-        is_uncited = asked.told == "handed over: not-in-passages" or (is_personal and drafts == 1)
-        is_hidden = is_personal and drafts > 1
+        reason = asked.told.removeprefix("handed over: ") if last == "generate" else ""
+        is_uncited = reason == "not-in-passages" or (reason == "personal" and drafts == 1)
+        is_hidden = reason == "personal" and drafts > 1
         is_unread = asked.status != 200 and last == "validate"
         passed = int(asked.is_from_policies and drafts > 0)
         found["drafts"] += drafts

@@ -90,6 +90,7 @@ def asked(told: str, *calls: str) -> Asked:
         ),
         (asked("provider-unreadable", "classify unreadable"), {}),
         (asked("answered"), {}),
+        (asked("handed over: not-in-passages"), {}),
     ],
 )
 def test_what_became_of_the_drafts_is_read_from_the_calls(question: Asked, expected: dict[str, int]) -> None:
