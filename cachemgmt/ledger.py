@@ -114,6 +114,7 @@ class _Sum:
     count: int = 0
     seconds: float = 0.0
     saved_usd: Decimal = Decimal(0)
+    saved_s: float = 0.0
     unknown_savings: int = 0
 
 
@@ -129,6 +130,7 @@ def count(
     collection: str,
     seconds: float,
     saved_usd: Decimal | None,
+    saved_s: float = 0.0,
 ) -> None:
     """Count one outcome. No query, no waiting: `write_counts` brings it to the database.
 
@@ -141,6 +143,7 @@ def count(
         total.count += 1
         total.seconds += seconds
         total.saved_usd += saved_usd or Decimal(0)
+        total.saved_s += saved_s
         total.unknown_savings += saved_usd is None
 
 
@@ -165,6 +168,7 @@ def write_counts() -> None:
                 newer.count += total.count
                 newer.seconds += total.seconds
                 newer.saved_usd += total.saved_usd
+                newer.saved_s += total.saved_s
                 newer.unknown_savings += total.unknown_savings
     _book_waiting()
 
@@ -204,6 +208,7 @@ def _add_to_bucket(key: BucketKey, total: _Sum) -> None:
         count=F("count") + total.count,
         seconds=F("seconds") + total.seconds,
         saved_usd=F("saved_usd") + total.saved_usd,
+        saved_s=F("saved_s") + total.saved_s,
         unknown_savings=F("unknown_savings") + total.unknown_savings,
     )
 

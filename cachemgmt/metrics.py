@@ -16,7 +16,8 @@ ANSWER = "answer"
 
 
 class LevelTotals(TypedDict):
-    """What one level did. `hit_rate` is None while nothing was asked; amounts are decimal USD strings.
+    """What one level did. `hit_rate` is None while nothing was asked; amounts are decimal USD strings;
+    `saved_s` are the seconds that making what was reused took.
     `unknown_savings`: how often an unknown amount was saved, which `saved_usd` leaves out."""
 
     hits: int
@@ -27,6 +28,7 @@ class LevelTotals(TypedDict):
     errors: int
     hit_rate: float | None
     saved_usd: str
+    saved_s: float
     unknown_savings: int
 
 
@@ -71,9 +73,11 @@ def metrics(*, hours: float = 24, collection: str | None = None) -> Metrics:
     rows = (
         MetricBucket.objects.filter(own, minute__gte=since)
         .values_list("level", "outcome")
-        .annotate(n=Sum("count"), saved=Sum("saved_usd"), unknown=Sum("unknown_savings"))
+        .annotate(
+            n=Sum("count"), saved=Sum("saved_usd"), saved_s=Sum("saved_s"), unknown=Sum("unknown_savings")
+        )
     )
-    by_level: dict[str, list[tuple[str, int, Decimal, int]]] = {}
+    by_level: dict[str, list[tuple[str, int, Decimal, float, int]]] = {}
     for level, *found in rows:
         by_level.setdefault(level, []).append(tuple(found))
     levels = {level: _totals(found) for level, found in by_level.items()}
@@ -104,12 +108,13 @@ def metrics(*, hours: float = 24, collection: str | None = None) -> Metrics:
     }
 
 
-def _totals(found: Iterable[tuple[str, int, Decimal, int]]) -> LevelTotals:
+def _totals(found: Iterable[tuple[str, int, Decimal, float, int]]) -> LevelTotals:
     totals: dict[str, int] = dict.fromkeys(OUTCOMES.values(), 0)
-    saved_usd, unknown_savings = Decimal(0), 0
-    for outcome, n, saved, unknown in found:
+    saved_usd, saved_s, unknown_savings = Decimal(0), 0.0, 0
+    for outcome, n, saved, seconds, unknown in found:
         totals[OUTCOMES[outcome]] += n
         saved_usd += saved
+        saved_s += seconds
         unknown_savings += unknown
     asked = sum(totals.values())
     return LevelTotals(
@@ -121,6 +126,7 @@ def _totals(found: Iterable[tuple[str, int, Decimal, int]]) -> LevelTotals:
         errors=totals["errors"],
         hit_rate=round(totals["hits"] / asked, 4) if asked else None,
         saved_usd=plain(saved_usd),
+        saved_s=round(saved_s, 3),
         unknown_savings=unknown_savings,
     )
 

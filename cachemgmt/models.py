@@ -204,6 +204,7 @@ class MetricBucket(models.Model):
     count = models.PositiveBigIntegerField(default=0)
     seconds = models.FloatField(default=0.0)
     saved_usd = models.DecimalField(max_digits=16, decimal_places=8, default=Decimal(0))
+    saved_s = models.FloatField(default=0.0)
     unknown_savings = models.PositiveBigIntegerField(
         default=0,
         help_text="How often an unknown amount was saved; saved_usd leaves it out.",

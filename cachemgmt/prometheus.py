@@ -84,11 +84,13 @@ def outcome_families(sums: Sums) -> list[Metric]:
     lookups = {labels: row for labels, row in sums.items() if labels[0] != ANSWER}
     by_reason, by_outcome = ("outcome", "reason"), ("outcome",)
     saved = sum(row["saved"] for row in questions.values())
+    saved_micro_s = sum(row["saved_micro_s"] for row in questions.values())
     unknown = sum(row["unknown_savings"] for row in questions.values())
     return [
         counter("tria_questions", "Questions, by what came of them.", by_reason, amounts(questions, "n")),
         summary("tria_answer_seconds", "What a question took.", by_outcome, questions),
         counter("tria_saved_usd", "What reused answers had cost.", (), {(): saved / USD_UNITS}),
+        counter("tria_saved_seconds", "What making reused answers took.", (), {(): saved_micro_s / MICRO}),
         counter("tria_unknown_savings", "Answers that saved an unknown amount.", (), {(): unknown}),
         counter(
             "tria_cache_outcomes",

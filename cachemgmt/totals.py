@@ -73,6 +73,7 @@ OUTCOMES = Book(
         "n": Sum("count"),
         "micro_s": whole("seconds", MICRO),
         "saved": whole("saved_usd", USD_UNITS),
+        "saved_micro_s": whole("saved_s", MICRO),
         "unknown_savings": Sum("unknown_savings"),
     },
 )

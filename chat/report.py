@@ -39,6 +39,7 @@ class Reporter:
             ),
             spent_usd=run.bill.spent_usd,
             saved_usd=entry.cost_usd,
+            saved_s=entry.fill_s,
             timing_ms=self._timing(run),
         )
         self._count(run, answer)
@@ -72,6 +73,7 @@ class Reporter:
             ),
             spent_usd=run.bill.spent_usd,
             saved_usd=self._saved_usd(run),
+            saved_s=sum(entry.fill_s for entry in reused(run)),
             timing_ms=self._timing(run),
         )
         self._count(run, answer)
@@ -118,6 +120,7 @@ class Reporter:
             cache=cache,
             spent_usd=run.bill.spent_usd,
             saved_usd=self._saved_usd(run),
+            saved_s=sum(entry.fill_s for entry in reused(run)),
             timing_ms=self._timing(run),
         )
         self._count(run, answer)
@@ -125,7 +128,7 @@ class Reporter:
 
     def failed(self, run: Run, reason: str) -> None:
         """Count a question that got no answer."""
-        self._count_outcome(run, "error", reason, Decimal(0))
+        self._count_outcome(run, "error", reason, Decimal(0), 0.0)
 
     @contextmanager
     def counting_faults(self, run: Run) -> Iterator[None]:
@@ -149,7 +152,7 @@ class Reporter:
         return "miss", run.missed
 
     def _saved_usd(self, run: Run) -> Decimal | None:
-        costs = [outcome.entry.cost_usd for outcome in run.outcomes if outcome.status in REUSED]
+        costs = [entry.cost_usd for entry in reused(run)]
         return None if None in costs else sum((cost for cost in costs if cost), Decimal(0))
 
     def _cache_report(
@@ -179,9 +182,12 @@ class Reporter:
         return {"total": round((perf_counter() - run.started) * 1000, 3), **stages}
 
     def _count(self, run: Run, answer: Answer) -> None:
-        self._count_outcome(run, answer.cache.status, answer.cache.reason, answer.saved_usd)
+        cache = answer.cache
+        self._count_outcome(run, cache.status, cache.reason, answer.saved_usd, answer.saved_s)
 
-    def _count_outcome(self, run: Run, outcome: str, reason: str | None, saved_usd: Decimal | None) -> None:
+    def _count_outcome(
+        self, run: Run, outcome: str, reason: str | None, saved_usd: Decimal | None, saved_s: float
+    ) -> None:
         if run.scope.is_counted:
             count(
                 level="answer",
@@ -190,9 +196,15 @@ class Reporter:
                 collection=run.scope.collection,
                 seconds=perf_counter() - run.started,
                 saved_usd=saved_usd,
+                saved_s=saved_s,
             )
 
 
 def level_of(status: Status) -> Literal["reply"] | None:
     """Return the level that an answer made by the pipeline was reused from."""
     return "reply" if status in REUSED else None
+
+
+def reused(run: Run) -> list[Entry]:
+    """Return what the question reused."""
+    return [outcome.entry for outcome in run.outcomes if outcome.status in REUSED]

@@ -155,10 +155,11 @@ class CacheBody(TypedDict):
 
 @exact
 class CostBody(TypedDict):
-    """What this request spent, and what it would have spent without the cache."""
+    """What this request spent, and what it would have spent without the cache: money, and seconds."""
 
     spent_usd: Usd
     saved_usd: Usd
+    saved_s: Annotated[float, Field(ge=0, description="What making it took, of what was reused.")]
 
 
 @exact
@@ -227,7 +228,11 @@ def rendered(answer: Answer) -> bytes:
             "ttl_s": cache.ttl_s,
             "entry_id": cache.entry_id,
         },
-        "cost": {"spent_usd": usd(answer.spent_usd), "saved_usd": usd(answer.saved_usd)},
+        "cost": {
+            "spent_usd": usd(answer.spent_usd),
+            "saved_usd": usd(answer.saved_usd),
+            "saved_s": round(answer.saved_s, 3),
+        },
         "timing_ms": answer.timing_ms,
     }
     return to_json(body)

@@ -146,7 +146,8 @@ class CacheReport:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Answer:
-    """What the customer gets, and how it came about. Amounts are USD, None where a price is unknown."""
+    """What the customer gets, and how it came about. Amounts are USD, None where a cost is unknown; `saved_s`
+    are the seconds that making what was reused took."""
 
     text: str
     intent: str
@@ -156,4 +157,5 @@ class Answer:
     cache: CacheReport
     spent_usd: Decimal | None
     saved_usd: Decimal | None
+    saved_s: float
     timing_ms: Mapping[str, float]

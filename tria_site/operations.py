@@ -94,7 +94,7 @@ ANSWER = {
         "ttl_s": 1312,
         "entry_id": "8220f53f123329c8",
     },
-    "cost": {"spent_usd": "0", "saved_usd": "0.0123"},
+    "cost": {"spent_usd": "0", "saved_usd": "0.0123", "saved_s": 11.402},
     "timing_ms": {"total": 1.9, "lookup": 1.2},
 }
 FOLLOW_UP = {

@@ -41,7 +41,16 @@ class ReasonFilter(admin.AllValuesFieldListFilter):
 class MetricBucketAdmin(ReadOnlyAdmin):
     """What was counted, minute by minute."""
 
-    list_display = ("minute", "level_words", "outcome_words", "reason_words", "collection", "count", "saved")
+    list_display = (
+        "minute",
+        "level_words",
+        "outcome_words",
+        "reason_words",
+        "collection",
+        "count",
+        "saved",
+        "time_saved",
+    )
     list_filter = ("level", "outcome", "collection", ("reason", ReasonFilter))
     date_hierarchy = "minute"
     list_before_template = "admin/cachemgmt/metricbucket/about.html"
@@ -68,6 +77,10 @@ class MetricBucketAdmin(ReadOnlyAdmin):
     def saved(self, bucket: MetricBucket) -> str:
         unknown = f" and {bucket.unknown_savings:,} times an unknown amount" if bucket.unknown_savings else ""
         return f"{wording.usd(bucket.saved_usd)}{unknown}"
+
+    @display(description="Time saved", ordering="saved_s")
+    def time_saved(self, bucket: MetricBucket) -> str:
+        return wording.time_saved(bucket.saved_s)
 
 
 class CostKnownFilter(admin.SimpleListFilter):

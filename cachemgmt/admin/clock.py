@@ -104,7 +104,8 @@ def switching_off() -> Confirmation:
         question="Switch the cache off?",
         facts={
             "Now": f"On: {answered:,} of {asked(day['total']):,} questions of the last 24 hours were "
-            f"answered from the cache, which saved {wording.usd(day['total']['saved_usd'])}.",
+            f"answered from the cache, which saved {wording.usd(day['total']['saved_usd'])}, and "
+            f"{wording.time_saved(day['total']['saved_s'])} of waiting.",
             "Afterwards": "Every question is answered anew: slower, and each is paid for. Stored answers are "
             "kept, and are reused again when the cache is switched on.",
         },

@@ -95,6 +95,11 @@ def cards(day: Mapping[str, Any]) -> list[dict[str, str]]:
             + (f"; {unknown_savings:,} answers saved an unknown amount" if unknown_savings else ""),
         },
         {
+            "title": "Time saved",
+            "value": wording.time_saved(total["saved_s"]),
+            "note": "that customers did not wait",
+        },
+        {
             "title": "Spent",
             "value": UNKNOWN if is_unknown else wording.usd(day["spent_usd"]),
             "note": incomplete or f"of it warming {warming}",
@@ -118,7 +123,17 @@ def unknown_costs() -> list[dict[str, Any]]:
 
 def level_table(levels: Mapping[str, Any]) -> dict[str, Any]:
     """Return a table for unfold: what each level did."""
-    headers = ["What is stored", "Look-ups", "Found", "Not found", "Shared", "Passed by", "Hit rate", "Saved"]
+    headers = [
+        "What is stored",
+        "Look-ups",
+        "Found",
+        "Not found",
+        "Shared",
+        "Passed by",
+        "Hit rate",
+        "Saved",
+        "Time saved",
+    ]
     rows = [
         [
             wording.level_name(level),
@@ -129,6 +144,7 @@ def level_table(levels: Mapping[str, Any]) -> dict[str, Any]:
             f"{totals['bypasses']:,}",
             wording.share(totals["hit_rate"]),
             wording.usd(totals["saved_usd"]),
+            wording.time_saved(totals["saved_s"]),
         ]
         for level, totals in levels.items()
     ]

@@ -74,6 +74,7 @@ FAILURES: Mapping[str, str] = {
     "Overloaded": "too many questions were waiting",
     "CallsUsedUp": "the key's calls to the language model were used up",
     "UnknownCollection": "there is no such collection",
+    "internal": "something went wrong that nobody foresaw; the server's log says what",
     "not-cached": "only a stored answer was asked for, and there was none",
 }
 """Why a question had no answer, by the name under which that is counted."""
@@ -98,6 +99,11 @@ def duration(seconds: float) -> str:
         if count:
             parts.append(f"{count} {unit}{'' if count == 1 else 's'}")
     return " ".join(parts[:2]) or "0 seconds"
+
+
+def time_saved(seconds: float) -> str:
+    """Return a time that was saved: "12 minutes 5 seconds"; below ten seconds with a digit more."""
+    return f"{seconds:.1f} seconds" if 0 < seconds < 10 else duration(seconds)
 
 
 def roughly(seconds: float) -> str:

@@ -25,7 +25,7 @@ HEADING_SHARE = 0.25
 WORDING_SHARE = 0.25
 """The shared wording's part in the score. Names, amounts and product words are what vectors blur."""
 
-RANKING = SOURCE.digest(sys.modules[__name__], length=4)
+RANKING = SOURCE.digest(alone=(sys.modules[__name__],), length=4)
 """Names what is embedded of a passage and how: it changes with this module's code."""
 
 GRAM_LENGTH = 4

@@ -62,7 +62,7 @@ function howItCameAbout(answer) {
     cache.level ? words.level(cache.level) : null,
     words.milliseconds(timing.total),
     `spent ${words.money(cost.spent_usd)}`,
-    `saved ${words.money(cost.saved_usd)}`,
+    words.saved(cost),
     cache.reason ? whyNot(answer) : null,
     ...freshness(cache),
   ];

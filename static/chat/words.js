@@ -45,6 +45,15 @@ export function money(amount) {
   return `$${value.toFixed(digits).replace(/\.?0+$/, "")}`;
 }
 
+/** Return what was saved: time, and money where answers cost any. */
+export function saved({ saved_usd: usd, saved_s: seconds }) {
+  const parts = [
+    seconds > 0 ? (seconds < 10 ? `${seconds.toFixed(1)} s` : duration(seconds)) : null,
+    usd === "0" && seconds > 0 ? null : money(usd),
+  ];
+  return `saved ${parts.filter((part) => part !== null).join(" and ")}`;
+}
+
 /** Return a time given in milliseconds, exact where it is short. */
 export function milliseconds(value) {
   const digits = value < 10 ? 1 : 0;

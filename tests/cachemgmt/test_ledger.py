@@ -43,6 +43,7 @@ def tick(
         collection=collection,
         seconds=0.1,
         saved_usd=Decimal(saved),
+        saved_s=10 * float(saved),
     )
 
 
@@ -229,6 +230,7 @@ def test_counts_are_summed_per_minute_and_added_to_what_is_there() -> None:
     write_counts()
     hits = MetricBucket.objects.get(outcome="hit")
     assert (hits.count, hits.saved_usd, round(hits.seconds, 3)) == (4, Decimal(2), 0.4)
+    assert hits.saved_s == 20.0
     assert MetricBucket.objects.get(outcome="miss").count == 1
 
 
@@ -284,6 +286,8 @@ def test_metrics_tell_hits_spent_and_saved_net_of_warming() -> None:
     assert (found["calls"], found["unpriced_calls"]) == (3, 1)
     assert (found["spent_usd"], found["spent_on_warming_usd"]) == ("1", "0.5")
     assert (found["saved_usd"], found["saved_net_usd"]) == ("1.5", "1")
+    assert found["total"]["saved_s"] == 15.0
+    assert found["levels"]["intent"]["saved_s"] == 1.0
 
 
 def test_metrics_can_be_had_for_one_collection() -> None:

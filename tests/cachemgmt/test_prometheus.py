@@ -69,9 +69,9 @@ def value(series: Series, name: str, **labels: str) -> float | None:
 
 
 def test_questions_look_ups_and_money_are_told(client: Client) -> None:
-    bucket(count=3, seconds=0.3, saved_usd="0.18")
+    bucket(count=3, seconds=0.3, saved_usd="0.18", saved_s=36.6)
     bucket(count=1, seconds=12.0, outcome="miss", reason="absent")
-    bucket(count=2, seconds=0.5, level="reply", outcome="collapsed", saved_usd="5")
+    bucket(count=2, seconds=0.5, level="reply", outcome="collapsed", saved_usd="5", saved_s=9.0)
     booked()
     booked(model="unheard-of", cost_usd=None)
     series = scrape(client)
@@ -80,6 +80,7 @@ def test_questions_look_ups_and_money_are_told(client: Client) -> None:
     assert value(series, "tria_answer_seconds_sum", outcome="miss") == 12
     assert value(series, "tria_cache_outcomes_total", level="reply", outcome="collapsed", reason="") == 2
     assert value(series, "tria_saved_usd_total") == 0.18, "of questions alone: a level's is in them"
+    assert value(series, "tria_saved_seconds_total") == 36.6
     assert value(series, "tria_llm_cost_usd_total", stage="generate", model="m") == 0.05
     assert value(series, "tria_llm_unpriced_calls_total", stage="generate", model="unheard-of") == 1
     assert value(series, "tria_llm_tokens_total", stage="generate", model="m", kind="cached") == 40

@@ -35,7 +35,7 @@ def test_an_answer_has_all_its_parts(client: Client) -> None:
     assert set(body["intent"]) == {"name", "confidence"}
     assert set(body["sources"][0]) == {"document", "title", "section", "passage"}
     assert set(body["cache"]) == {"status", "level", "reason", "age_s", "ttl_s", "entry_id"}
-    assert set(body["cost"]) == {"spent_usd", "saved_usd"}
+    assert set(body["cost"]) == {"spent_usd", "saved_usd", "saved_s"}
     assert set(body["timing_ms"]) == {"total", "lookup", "classify", "retrieve", "generate", "validate"}
     assert response["Cache-Status"] == "tria; fwd=miss; stored; detail=absent"
     assert response["Cache-Control"] == "private, no-store"

@@ -1,18 +1,22 @@
 """From a question to its answer, over a real endpoint: what is paid, what is reused, what is refused."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 
 from cachemgmt.engine.clock import Rule
+from cachemgmt.metrics import metrics
 from cachemgmt.models import ModelPrice
 from chat.errors import NotCached, ProviderError, ProviderUnavailable, UnknownCollection
+from chat.providers.slotted import SlottedProvider
 from chat.stages.generate import HANDOFF_TEXT, PERSON_TEXT
 from chat.types import Answer
+from tests.fakes.clock import FakeClock
 from tests.fakes.fixtures import make_openai_provider
 from tests.fakes.kitchen import COLLECTION, POLICIES, Kitchen
 from tests.fakes.llm_script import Fail, Hold, Malformed, Refuse, Say, Truncate
@@ -415,6 +419,23 @@ def test_spent_and_saved_are_what_was_billed(kitchen: Kitchen, llm_server: LlmSe
     assert (again.spent_usd, again.saved_usd) == (Decimal(0), billed)
     in_talk = kitchen.ask(REFUND, [("user", "Hello"), ("assistant", "Hello!")])
     assert (in_talk.spent_usd, in_talk.saved_usd) == (Decimal(0), billed)
+
+
+def test_what_is_reused_saves_the_seconds_that_its_making_took(db: None, llm_server: LlmServer) -> None:
+    clock = FakeClock()
+
+    @contextmanager
+    def taking_three_seconds() -> Iterator[None]:
+        yield
+        clock.advance(3.0)
+
+    provider = SlottedProvider(make_openai_provider(llm_server), taking_three_seconds)
+    kitchen = Kitchen(provider, clock=clock)
+    assert kitchen.ask(REFUND).saved_s == 0.0
+    assert kitchen.ask(REFUND).saved_s == 9.0, "classified, written and checked"
+    in_talk = kitchen.ask(REFUND, [("user", "Hello"), ("assistant", "Hello!")])
+    assert (in_talk.cache.level, in_talk.saved_s) == ("reply", 9.0)
+    assert metrics()["total"]["saved_s"] == 18.0
 
 
 def test_an_unknown_price_is_unknown_and_not_zero(kitchen: Kitchen) -> None:

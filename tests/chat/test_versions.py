@@ -178,4 +178,4 @@ def test_an_endpoints_vectors_are_its_models_whatever_the_password() -> None:
 
 def test_the_way_documents_are_cut_and_ranked_is_named_by_its_code() -> None:
     assert SourceCode().digest(chunking, length=4) == chunking.CHUNKING
-    assert SourceCode().digest(ranking, length=4) == ranking.RANKING
+    assert SourceCode().digest(alone=(ranking,), length=4) == ranking.RANKING

@@ -56,7 +56,10 @@ class Command(BaseCommand):
         told.append(f"fresh for {cache.ttl_s} s" if cache.ttl_s is not None else None)
         self.stdout.write(f"  cache    {', '.join(part for part in told if part)}")
         spent, saved = usd(answer.spent_usd), usd(answer.saved_usd)
-        self.stdout.write(f"  cost     spent {spent or 'unknown'} USD, saved {saved or 'unknown'} USD")
+        self.stdout.write(
+            f"  cost     spent {spent or 'unknown'} USD, saved {saved or 'unknown'} USD and "
+            f"{answer.saved_s:.1f} s"
+        )
         if not settings.REDIS_URL:
             self.stdout.write(
                 "  note     without Redis this command has a cache of its own, empty at its start"

@@ -63,6 +63,7 @@ def test_figures_are_those_of_the_books(viewer: Client) -> None:
         "Questions": "100",
         "Hit rate": "75%",
         "Saved": "$4.00",
+        "Time saved": "0 seconds",
         "Spent": "$1.75",
         "Model calls": "2",
     }
@@ -110,7 +111,7 @@ def test_levels_are_listed_with_their_words(viewer: Client) -> None:
     count("hit", 3, level="reply", saved="0.2")
     count("miss", 1, level="reply")
     rows = {row[0]: row[1:] for row in viewer.get("/admin/").context["levels"]["rows"]}
-    assert rows["Written replies"] == ["4", "3", "1", "0", "0", "75%", "$0.2000"]
+    assert rows["Written replies"] == ["4", "3", "1", "0", "0", "75%", "$0.2000", "0 seconds"]
     assert rows["Complete answers"][0] == "0"
 
 
@@ -185,3 +186,11 @@ def test_amounts_in_words(amount: str | None, words: str) -> None:
 )
 def test_times_in_words(seconds: float, words: str) -> None:
     assert wording.duration(seconds) == words
+
+
+def test_time_saved_shows_what_the_cache_does_where_answers_cost_no_money(viewer: Client) -> None:
+    count("hit", 3)
+    MetricBucket.objects.update(saved_s=725.0)
+    assert figures(viewer.get("/admin/"))["Time saved"] == "12 minutes 5 seconds"
+    assert wording.time_saved(0.0) == "0 seconds"
+    assert wording.time_saved(0.83) == "0.8 seconds"
