@@ -19,8 +19,8 @@ from access.caller import RIGHTS, Right
 from access.identity import signing_secret
 from access.keys import Issued, issue
 from access.models import ApiKey
-from cachemgmt.admin.confirming import Confirmation, chosen_pks, confirmation_page, is_confirmed
-from cachemgmt.admin.unfolded import ModelAdmin, action, display
+from adminkit.confirmation import Confirmation, chosen_pks, confirmation_page, is_confirmed
+from adminkit.unfolded import ModelAdmin, action, display
 from cachemgmt.api import known, learn_from_database
 
 RIGHT_WORDS: dict[Right, str] = {

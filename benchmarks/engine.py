@@ -28,7 +28,7 @@ from tests.fakes.redis_proxy import RedisProxy  # noqa: E402
 from tests.fakes.redis_server import RedisServer, find_redis_server  # noqa: E402
 
 if TYPE_CHECKING:
-    from cachemgmt.engine.key import Key
+    from cachemgmt.engine.keys import Key
 
 VALUE = {"text": "x" * 400, "sources": [{"document": "refunds", "passage": "y" * 1500}], "intent": "refund"}
 CALLS = 400
@@ -62,7 +62,7 @@ def set_up(url: str, folder: str) -> None:
 
 
 def key_of(number: int) -> "Key":
-    from cachemgmt.engine.key import Key
+    from cachemgmt.engine.keys import Key
 
     return Key("response", "shop", {"message": f"question {number}"}, "v1")
 
@@ -93,9 +93,9 @@ def hits(rounds: int, n_calls: int) -> list[Row]:
     from django_redis import get_redis_connection
 
     from cachemgmt.api import Cache, Visit, cache_engine
-    from cachemgmt.engine.memory_store import MemoryStore
-    from cachemgmt.engine.redis_store import PREFIX
-    from cachemgmt.snapshot import snapshot
+    from cachemgmt.decisions.database import snapshot
+    from cachemgmt.engine.stores.memory import MemoryStore
+    from cachemgmt.engine.stores.redis import PREFIX
 
     key = key_of(0)
     keep(0)
@@ -151,11 +151,11 @@ def hits(rounds: int, n_calls: int) -> list[Row]:
 def round_trips(server: RedisServer) -> list[Row]:
     """Count the round trips of a hit and of a miss."""
     from cachemgmt.api import Cache, Filler, Made, Visit
-    from cachemgmt.engine.breaker import Breaker
-    from cachemgmt.engine.failover import FailoverStore
-    from cachemgmt.engine.memory_store import MemoryStore
-    from cachemgmt.engine.redis_store import RedisStore
-    from cachemgmt.snapshot import snapshot
+    from cachemgmt.decisions.database import snapshot
+    from cachemgmt.engine.stores.breaker import Breaker
+    from cachemgmt.engine.stores.failover import FailoverStore
+    from cachemgmt.engine.stores.memory import MemoryStore
+    from cachemgmt.engine.stores.redis import RedisStore
 
     with RedisProxy(server) as proxy:
         client = proxy.client()
@@ -206,8 +206,8 @@ def p99_ms(took_s: list[float]) -> float:
 
 def flushes(n_entries: int, rounds: int, alone_s: float) -> list[Row]:
     """Measure a flush, and what a reader notices of it and of the removal behind it."""
-    from cachemgmt.flushing import Target, flush
-    from cachemgmt.removal import remove_dead
+    from cachemgmt.flushing.flush import Target, flush
+    from cachemgmt.flushing.removal import remove_dead
 
     for number in range(1, n_entries):
         keep(number)

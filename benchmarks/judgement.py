@@ -142,10 +142,10 @@ def leaning(provider: "Provider") -> Table:
 def personal(provider: "Provider | None") -> Table:
     """Return, by slot label and split, the share of MultiDoGO's messages whose answer is not shared.
 
-    Judged by the rules of `chat.privacy`, or by `provider` on a sample of test messages.
+    Judged by the rules of `chat.judging.privacy`, or by `provider` on a sample of test messages.
     """
-    from chat.intents import intent_named
-    from chat.privacy import personal_reason
+    from chat.judging.intents import intent_named
+    from chat.judging.privacy import personal_reason
 
     turns = list(multidogo_turns())
     if not turns:
@@ -178,8 +178,8 @@ def personal(provider: "Provider | None") -> Table:
 def false_alarms() -> Table:
     """Return the share of questions that are no one's in particular and would not be shared, or are taken
     to lean on what came before, by the rules."""
-    from chat.context import leans_on_context
-    from chat.privacy import personal_reason
+    from chat.judging.leaning import leans_on_context
+    from chat.judging.privacy import personal_reason
 
     queries = DATA / "queries"
     sources = [

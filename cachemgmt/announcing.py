@@ -4,9 +4,9 @@ import logging
 from typing import Any
 
 from cachemgmt.assembly import cache_engine
-from cachemgmt.engine.cache import as_clock
-from cachemgmt.engine.clock import CLOCK_NAME
 from cachemgmt.engine.errors import StoreError
+from cachemgmt.engine.filling.cache import as_clock
+from cachemgmt.engine.reuse.knowledge import CLOCK_NAME
 
 logger = logging.getLogger(__name__)
 

@@ -1,32 +1,32 @@
 """What other packages may use of the cache: one function or type for each thing they can want."""
 
 from cachemgmt.assembly import bulkhead, cache_engine, filler, register_failures
-from cachemgmt.background import let_servers_learn, register_work
-from cachemgmt.calls import BookCall, ProviderCall
+from cachemgmt.books.calls import BookCall, ProviderCall
+from cachemgmt.books.ledger import Bill, count, release_connection, write_counts
+from cachemgmt.books.metrics import metrics
+from cachemgmt.books.pricing import has_price
 from cachemgmt.decision import Decision
-from cachemgmt.engine.bulkhead import Bulkhead
-from cachemgmt.engine.cache import Cache
-from cachemgmt.engine.clock import Knowledge
-from cachemgmt.engine.entry import Entry
-from cachemgmt.engine.errors import NotFilled, NotStored, Overloaded
-from cachemgmt.engine.filling import Filler
-from cachemgmt.engine.freshness import Directives
-from cachemgmt.engine.key import Key, fingerprint, normalise_message
-from cachemgmt.engine.reasons import REASONS, Failed, HandedOff, Reason
-from cachemgmt.engine.results import Lookup, Made, Outcome, Status, Visit
-from cachemgmt.ledger import Bill, count, release_connection, write_counts
-from cachemgmt.metrics import metrics
-from cachemgmt.models import WarmingList
-from cachemgmt.names import register_names
-from cachemgmt.pricing import has_price
-from cachemgmt.snapshot import (
+from cachemgmt.decisions.database import (
     Load,
     LoadRevisions,
     decisions,
     learn_from_database,
     snapshot,
 )
-from cachemgmt.warming import Warmed, register_warmer, request_run
+from cachemgmt.engine.entry import Entry
+from cachemgmt.engine.errors import NotFilled, NotStored, Overloaded
+from cachemgmt.engine.filling.bulkhead import Bulkhead
+from cachemgmt.engine.filling.cache import Cache
+from cachemgmt.engine.filling.filling import Filler
+from cachemgmt.engine.filling.results import Lookup, Made, Outcome, Status, Visit
+from cachemgmt.engine.keys import Key, fingerprint, normalise_message
+from cachemgmt.engine.reasons import REASONS, Failed, HandedOff, Reason
+from cachemgmt.engine.reuse.freshness import Directives
+from cachemgmt.engine.reuse.knowledge import Knowledge
+from cachemgmt.models import WarmingList
+from cachemgmt.names import register_names
+from cachemgmt.server.threads import let_servers_learn, register_work
+from cachemgmt.warming.runs import Warmed, register_warmer, request_run
 
 __all__ = [
     "REASONS",

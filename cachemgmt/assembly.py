@@ -8,17 +8,17 @@ from typing import cast
 from django.conf import settings
 from django.db import close_old_connections
 
-from cachemgmt.engine.breaker import Breaker
-from cachemgmt.engine.bulkhead import Bulkhead
-from cachemgmt.engine.cache import Cache
-from cachemgmt.engine.failover import FailoverStore
-from cachemgmt.engine.failures import Failures, NoFailures
-from cachemgmt.engine.filling import Filler
-from cachemgmt.engine.memory_store import MemoryStore
-from cachemgmt.engine.redis_store import RedisStore
-from cachemgmt.engine.refreshing import Refreshes
-from cachemgmt.engine.store import Store
-from cachemgmt.snapshot import snapshot
+from cachemgmt.decisions.database import snapshot
+from cachemgmt.engine.filling.bulkhead import Bulkhead
+from cachemgmt.engine.filling.cache import Cache
+from cachemgmt.engine.filling.failures import Failures, NoFailures
+from cachemgmt.engine.filling.filling import Filler
+from cachemgmt.engine.filling.refreshing import Refreshes
+from cachemgmt.engine.stores.base import Store
+from cachemgmt.engine.stores.breaker import Breaker
+from cachemgmt.engine.stores.failover import FailoverStore
+from cachemgmt.engine.stores.memory import MemoryStore
+from cachemgmt.engine.stores.redis import RedisStore
 
 _failures: list[Failures] = [NoFailures()]
 

@@ -10,7 +10,7 @@ from django.db import models
 from django.utils import timezone
 
 from cachemgmt.decision import Clock, Decision
-from cachemgmt.engine.clock import DEFAULT_TTL_S, STALE_IF_ERROR_S, Flush, FlushKind, Rule
+from cachemgmt.engine.reuse.knowledge import DEFAULT_TTL_S, STALE_IF_ERROR_S, Flush, FlushKind, Rule
 
 __all__ = [
     "Clock",

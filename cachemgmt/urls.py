@@ -2,8 +2,8 @@
 
 from django.urls import path
 
-from cachemgmt.prometheus import PrometheusView
-from cachemgmt.views import CacheHealthView, MetricsView
+from cachemgmt.books.prometheus import PrometheusView
+from cachemgmt.http.views import CacheHealthView, MetricsView
 
 urlpatterns = [
     path("api/cache/metrics", MetricsView.as_view(), name="cache-metrics"),

@@ -17,7 +17,7 @@ class ChatConfig(AppConfig):
             register_revisions,
             register_warmer,
         )
-        from chat.failures import ProviderFailures
+        from chat.levels.failures import ProviderFailures
         from chat.models import Collection, allowed_origins
         from chat.warming import warm
 

@@ -5,13 +5,13 @@ from functools import cache
 from django.conf import settings
 
 from cachemgmt.api import bulkhead, cache_engine, filler, known
+from chat.answering.pipeline import Pipeline
+from chat.answering.report import Reporter
 from chat.knowledge.embedders import chosen_embedder
 from chat.knowledge.index import Index
-from chat.pipeline import Pipeline
+from chat.levels.response_cache import ChatResponseCache
 from chat.providers.base import Provider
 from chat.providers.slotted import SlottedProvider, with_slots
-from chat.report import Reporter
-from chat.response_cache import ChatResponseCache
 from chat.stages.retrieve import Retriever
 from chat.versions import stage_versions
 

@@ -14,7 +14,7 @@ from django.utils import timezone
 from numpy.typing import NDArray
 
 from cachemgmt.api import Decision
-from chat.knowledge.documents import SourceDocument
+from chat.source_document import SourceDocument
 
 SHAPES_RESULTS = False  # rows are stored as they are given: see chat.source_code
 

@@ -2,9 +2,9 @@
 
 from django.urls import path
 
-from chat.pages import chat_page
-from chat.sessions import SessionView, page_session
-from chat.views import ChatView, HealthView, LiveView, ReadyView
+from chat.http.page import chat_page
+from chat.http.session_views import SessionView, page_session
+from chat.http.views import ChatView, HealthView, LiveView, ReadyView
 
 urlpatterns = [
     path("", chat_page, name="chat-page"),

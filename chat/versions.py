@@ -4,10 +4,11 @@ prompt, model or algorithm is ever taken for one of this."""
 from importlib.metadata import version
 
 from cachemgmt.api import fingerprint
-from chat import fills, pipeline, report, response_cache, scope, stored_values
+from chat.answering import fills, pipeline, report
 from chat.knowledge import index
 from chat.knowledge.chunking import CHUNKING
-from chat.level_keys import Versions
+from chat.levels import response_cache, scope, value_schemas
+from chat.levels.keys import Versions
 from chat.providers.base import Provider
 from chat.source_code import SOURCE, SourceCode
 from chat.stages import classify, generate, retrieve, validate
@@ -23,7 +24,7 @@ def stage_versions(provider: Provider, embedder_id: str, *, source: SourceCode =
         [
             provider.name,
             dict(provider.fingerprint("classify")),
-            source.digest(classify, stored_values, scope, alone=(fills,)),
+            source.digest(classify, value_schemas, scope, alone=(fills,)),
         ]
     )
     policy = fingerprint([embedder_id, CHUNKING, source.digest(retrieve, index)])

@@ -5,7 +5,7 @@ import os
 import pytest
 
 # What asserts for several modules of tests tells what it saw, as they do.
-pytest.register_assert_rewrite("tests.e2e", "tests.engine", "tests.fakes")
+pytest.register_assert_rewrite("tests.e2e", "tests.cachemgmt.engine", "tests.fakes")
 
 pytest_plugins = ["tests.fakes.redis_server", "tests.fakes.fixtures"]
 

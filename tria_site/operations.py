@@ -16,13 +16,13 @@ from drf_spectacular.utils import (
 from pydantic import TypeAdapter, with_config
 from typing_extensions import TypedDict
 
-from cachemgmt.metrics import Metrics
-from cachemgmt.views import MAX_HOURS
-from chat.problems import CONTENT_TYPE, TYPES, ProblemBody
-from chat.serializers import AnswerBody, QuestionBody
-from chat.sessions import SessionAnswer, SessionBody
-from chat.status import Health, ServiceStatus
-from chat.streaming import MEDIA_TYPE
+from cachemgmt.books.metrics import Metrics
+from cachemgmt.http.views import MAX_HOURS
+from chat.http.bodies import AnswerBody, QuestionBody
+from chat.http.health import Health, ServiceStatus
+from chat.http.problems import CONTENT_TYPE, TYPES, ProblemBody
+from chat.http.session_views import SessionAnswer, SessionBody
+from chat.http.streaming import MEDIA_TYPE
 
 Schema = dict[str, Any]
 
@@ -183,7 +183,7 @@ def describe(view: str, **methods: Any) -> None:
 
 
 describe(
-    "chat.views.ChatView",
+    "chat.http.views.ChatView",
     post={
         "operation_id": "ask",
         "tags": ["Answers"],
@@ -220,7 +220,7 @@ describe(
     },
 )
 describe(
-    "chat.sessions.SessionView",
+    "chat.http.session_views.SessionView",
     post={
         "operation_id": "startSession",
         "tags": ["Answers"],
@@ -240,7 +240,7 @@ describe(
 )
 HEALTH: Schema = {"anyOf": [ref(Health), ref(ServiceStatus)]}
 describe(
-    "cachemgmt.prometheus.PrometheusView",
+    "cachemgmt.books.prometheus.PrometheusView",
     get={
         "operation_id": "prometheus",
         "tags": ["Operation"],
@@ -252,7 +252,7 @@ describe(
     },
 )
 describe(
-    "chat.views.HealthView",
+    "chat.http.views.HealthView",
     get={
         "operation_id": "health",
         "tags": ["Operation"],
@@ -270,7 +270,7 @@ for name, summary in (
     ("ready", "Whether its first question would be answered as any later one"),
 ):
     describe(
-        f"chat.views.{name.title()}View",
+        f"chat.http.views.{name.title()}View",
         get={
             "operation_id": name,
             "tags": ["Operation"],
@@ -283,7 +283,7 @@ for name, summary in (
         },
     )
 describe(
-    "cachemgmt.views.CacheHealthView",
+    "cachemgmt.http.views.CacheHealthView",
     get={
         "operation_id": "cacheHealth",
         "tags": ["Operation"],
@@ -295,7 +295,7 @@ describe(
     },
 )
 describe(
-    "cachemgmt.views.MetricsView",
+    "cachemgmt.http.views.MetricsView",
     get={
         "operation_id": "metrics",
         "tags": ["Operation"],

@@ -41,7 +41,7 @@ def sentinel_cache(
     cache["OPTIONS"] |= {
         "CLIENT_CLASS": "django_redis.client.SentinelClient",
         "CONNECTION_FACTORY": "django_redis.pool.SentinelConnectionFactory",
-        "CONNECTION_POOL_CLASS": "cachemgmt.sentinel_pool.SentinelPool",
+        "CONNECTION_POOL_CLASS": "cachemgmt.django_cache.sentinel_pool.SentinelPool",
         "CONNECTION_POOL_KWARGS": {**POOL, "service_name": master},
         "SENTINELS": list(sentinels),
         "SENTINEL_KWARGS": {**BOUNDS, "password": password},

@@ -41,7 +41,7 @@ def load_code() -> None:
     importing: openai, for one, looks into a half imported httpx (`sys.modules`), and fails.
     """
     from access.limits import address_rates, key_rates, wrong_rates
-    from cachemgmt.prometheus import registry
+    from cachemgmt.books.prometheus import registry
     from chat.assembly import pipeline
     from chat.errors import ChatError
 
@@ -55,11 +55,11 @@ def load_code() -> None:
 
 def start_threads() -> None:
     """Start the threads of a server process. They end with it."""
-    from cachemgmt import background
+    from cachemgmt.server import threads
     from chat.readiness import readiness
 
     Thread(target=end_with, args=[os.getppid()], name="tria-parent", daemon=True).start()
-    background.start()
+    threads.start()
     Thread(target=readiness().get_ready, name="tria-ready", daemon=True).start()
 
 

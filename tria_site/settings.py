@@ -241,6 +241,7 @@ INSTALLED_APPS = [
     "cachemgmt",
     "access",
     "chat",
+    "tria_site",
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
@@ -312,7 +313,7 @@ WEB_WORKERS = ENV.WEB_WORKERS or default_workers(has_redis=REDIS_URL is not None
 CACHES: dict[str, dict[str, object]] = {
     # For throttles and sessions. LOCATION: the alias whose connections it uses; empty: this process's memory.
     "default": {
-        "BACKEND": "cachemgmt.django_cache.FailoverCache",
+        "BACKEND": "cachemgmt.django_cache.failover_cache.FailoverCache",
         "LOCATION": "tria" if REDIS_URL else "",
         "OPTIONS": {"MAX_ENTRIES": 10_000},
     },
@@ -335,8 +336,8 @@ REST_FRAMEWORK = {
     "DEFAULT_PERMISSION_CLASSES": ["access.authentication.HasRight"],
     "DEFAULT_THROTTLE_CLASSES": ["access.authentication.AskThrottle"],
     "UNAUTHENTICATED_USER": None,
-    "EXCEPTION_HANDLER": "chat.problems.problem_response",
-    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "chat.negotiation.JsonAlone",
+    "EXCEPTION_HANDLER": "chat.http.problems.problem_response",
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "chat.http.negotiation.JsonAlone",
     "DEFAULT_METADATA_CLASS": None,  # OPTIONS tells nothing that /api/schema does not
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
 }
@@ -360,7 +361,7 @@ UNFOLD = {
     ],
     "STYLES": [lambda _request: static("admin_tria/admin.css")],
     "DASHBOARD_CALLBACK": "cachemgmt.admin.dashboard.dashboard",
-    "SIDEBAR": {"navigation": "cachemgmt.admin.navigation.navigation"},
+    "SIDEBAR": {"navigation": "tria_site.admin.navigation.navigation"},
 }
 
 # Which origins may ask is told by the collections: access.origins. No cookies: a page sends its session.

@@ -12,6 +12,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/docs", openapi.docs, name="api-docs"),
     path("admin/", admin.site.urls),
 ]
-handler400 = "chat.problems.bad_request"
-handler404 = "chat.problems.not_found"
-handler500 = "chat.problems.server_error"
+handler400 = "chat.http.problems.bad_request"
+handler404 = "chat.http.problems.not_found"
+handler500 = "chat.http.problems.server_error"

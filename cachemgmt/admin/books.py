@@ -7,10 +7,10 @@ from django.contrib.admin.views.main import ChangeList
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 
+from adminkit.read_only import ReadOnlyAdmin
+from adminkit.unfolded import ModelAdmin, display
 from cachemgmt.admin import wording
-from cachemgmt.admin.readonly import ReadOnlyAdmin
-from cachemgmt.admin.unfolded import ModelAdmin, display
-from cachemgmt.metrics import ANSWER
+from cachemgmt.books.metrics import ANSWER
 from cachemgmt.models import UNTOLD, LlmCall, MetricBucket, ModelPrice
 
 OUTCOME_COLOURS = {

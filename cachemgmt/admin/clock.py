@@ -8,13 +8,13 @@ from django.db import Error as DatabaseFailure
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
 
+from adminkit.confirmation import Confirmation, confirmation_page, is_confirmed
+from adminkit.read_only import ReadOnlyAdmin
+from adminkit.unfolded import action, display
 from cachemgmt.admin import wording
-from cachemgmt.admin.confirming import Confirmation, confirmation_page, is_confirmed
 from cachemgmt.admin.dashboard import asked
-from cachemgmt.admin.readonly import ReadOnlyAdmin
-from cachemgmt.admin.unfolded import action, display
-from cachemgmt.flushing import switch_cache
-from cachemgmt.metrics import metrics
+from cachemgmt.books.metrics import metrics
+from cachemgmt.flushing.flush import switch_cache
 from cachemgmt.models import Clock
 
 SWITCH = "admin:cachemgmt_clock_switch"

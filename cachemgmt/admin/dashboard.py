@@ -14,9 +14,9 @@ from django.utils import timezone
 
 from cachemgmt.admin import wording
 from cachemgmt.api import cache_engine
-from cachemgmt.metrics import ANSWER, metrics
+from cachemgmt.books.metrics import ANSWER, metrics
+from cachemgmt.decisions.database import snapshot
 from cachemgmt.models import UNTOLD, Clock, LlmCall, MetricBucket
-from cachemgmt.snapshot import snapshot
 
 HOURS = 24
 UNKNOWN = "not known"

@@ -9,7 +9,7 @@ from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from cachemgmt.admin import wording
 from cachemgmt.admin.durations import DurationField, DurationWidget
-from cachemgmt.flushing import (
+from cachemgmt.flushing.flush import (
     EVERYTHING,
     Target,
     age_target,

@@ -11,14 +11,14 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 
+from adminkit.confirmation import Confirmation, confirmation_page, is_confirmed
+from adminkit.read_only import ReadOnlyAdmin
+from adminkit.unfolded import action, display
 from cachemgmt.admin import wording
-from cachemgmt.admin.confirming import Confirmation, confirmation_page, is_confirmed
 from cachemgmt.admin.flush_form import WHAT, FlushForm, chosen_before, documents
-from cachemgmt.admin.readonly import ReadOnlyAdmin
-from cachemgmt.admin.unfolded import action, display
 from cachemgmt.assembly import cache_engine
-from cachemgmt.flushing import Counted, Target, can_see_entries, count_all, flush_all
-from cachemgmt.inspecting import inspector
+from cachemgmt.flushing.flush import Counted, Target, can_see_entries, count_all, flush_all
+from cachemgmt.inspecting.inspector import inspector
 from cachemgmt.models import FlushRecord
 
 FLUSH = "admin:cachemgmt_flushrecord_flush"

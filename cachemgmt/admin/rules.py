@@ -8,11 +8,11 @@ from django.db.models import Case, When
 from django.forms import ModelForm
 from django.http import HttpRequest
 
+from adminkit.unfolded import ModelAdmin, display
 from cachemgmt.admin import wording
 from cachemgmt.admin.rule_form import TtlRuleForm
-from cachemgmt.admin.unfolded import ModelAdmin, display
+from cachemgmt.decisions.database import learn_from_database
 from cachemgmt.models import TtlRule
-from cachemgmt.snapshot import learn_from_database
 
 
 @admin.register(TtlRule)

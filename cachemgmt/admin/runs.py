@@ -9,9 +9,9 @@ from django.db.models import Count
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
+from adminkit.read_only import ReadOnlyAdmin
+from adminkit.unfolded import display
 from cachemgmt.admin import wording
-from cachemgmt.admin.readonly import ReadOnlyAdmin
-from cachemgmt.admin.unfolded import display
 from cachemgmt.models import WarmingList, WarmingRun
 
 LATE_S = 60

@@ -7,7 +7,7 @@ from math import isfinite
 from typing import Any
 
 from cachemgmt.engine.errors import Undecodable
-from cachemgmt.engine.key import SCHEMA, Key
+from cachemgmt.engine.keys import SCHEMA, Key
 
 INTENT_TAG = "intent:"
 DECODER = json.JSONDecoder()

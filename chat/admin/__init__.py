@@ -2,7 +2,7 @@
 
 from cachemgmt.api import register_names
 from chat.admin import collections, documents
-from chat.intents import intents
+from chat.judging.intents import intents
 from chat.models import Collection, Document
 
 __all__ = ["collections", "documents"]

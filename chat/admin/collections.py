@@ -8,8 +8,8 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 
-from cachemgmt.admin.readonly import ReadOnlyAdmin
-from cachemgmt.admin.unfolded import ModelAdmin, display
+from adminkit.read_only import ReadOnlyAdmin
+from adminkit.unfolded import ModelAdmin, display
 from chat.models import Collection
 
 

@@ -11,16 +11,16 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 
+from adminkit.confirmation import Confirmation, confirmation_page, is_confirmed
+from adminkit.read_only import ReadOnlyAdmin
+from adminkit.unfolded import action, display
 from cachemgmt.admin import wording
-from cachemgmt.admin.confirming import Confirmation, confirmation_page, is_confirmed
 from cachemgmt.admin.flushes import counted_of_document
-from cachemgmt.admin.readonly import ReadOnlyAdmin
-from cachemgmt.admin.unfolded import action, display
 from chat.admin.edit_form import DocumentForm
 from chat.errors import ChatError
-from chat.knowledge.documents import SourceDocument
 from chat.knowledge.publishing import publish
 from chat.models import Document
+from chat.source_document import SourceDocument
 
 EDIT = "admin:chat_document_edit_text"
 

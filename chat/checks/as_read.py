@@ -3,7 +3,7 @@
 import re
 import unicodedata
 
-from chat.unseen import without_unseen
+from chat.judging.unseen import without_unseen
 
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]")
 _JOINERS = re.compile("[\u200c\u200d]")

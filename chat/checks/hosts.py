@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import idna
 import tldextract
 
-from chat.privacy import common_words
+from chat.judging.privacy import common_words
 
 _SUFFIXES = tldextract.TLDExtract(cache_dir=None, suffix_list_urls=(), extra_suffixes=("example", "onion"))
 """The list that comes with the package: nothing is downloaded and no file is written. Read at first use.

@@ -17,7 +17,7 @@ from chat.knowledge.minilm import MiniLMEmbedder
 from chat.source_code import code_of
 
 if TYPE_CHECKING:
-    from chat.providers.openai_client import OpenAIClient
+    from chat.endpoint.client import OpenAIClient
 
 logger = logging.getLogger(__name__)
 
@@ -112,7 +112,7 @@ def chosen_embedder() -> Embedder:
 @cache
 def _embedder_named(name: str) -> Embedder:
     if name == "openai":
-        from chat.providers.openai_client import OpenAIClient, without_credentials
+        from chat.endpoint.client import OpenAIClient, without_credentials
 
         chosen: Any = settings.OPENAI
         client = OpenAIClient(

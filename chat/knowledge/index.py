@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 from cachemgmt.api import Bill, BookCall
 from chat.errors import IndexUnavailable
 from chat.knowledge.chunking import CHUNKING, chunks_of
-from chat.knowledge.documents import SourceDocument
 from chat.knowledge.embedders import Embedder
 from chat.knowledge.ranking import RANKING, GramWeights, blend, heading_to_embed, scores, text_to_embed
 from chat.knowledge.vectors import kept_vectors
 from chat.models import Collection, Document
+from chat.source_document import SourceDocument
 from chat.types import Passage
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from chat.knowledge.chunking import title_from_key, title_in
-from chat.knowledge.documents import SourceDocument
+from chat.source_document import SourceDocument
 
 TEXT_SUFFIXES = (".md", ".markdown", ".txt")
 LINES_SUFFIXES = (".jsonl",)

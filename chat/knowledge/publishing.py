@@ -13,10 +13,10 @@ from django.utils import timezone
 from cachemgmt.api import Bill
 from chat.errors import IndexUnavailable
 from chat.knowledge.chunking import CHUNKING
-from chat.knowledge.documents import SourceDocument
 from chat.knowledge.embedders import Embedder, chosen_embedder
 from chat.knowledge.index import Built, Index, OnProgress
 from chat.models import ROWS_PER_QUERY, Collection, Document, hash_of_text
+from chat.source_document import SourceDocument
 
 logger = logging.getLogger(__name__)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from django.conf import settings
 
 from cachemgmt.api import Bill, ProviderCall, has_price
+from chat.endpoint.client import OpenAIClient
 from chat.errors import (
     ProviderBusy,
     ProviderError,
@@ -16,7 +17,6 @@ from chat.errors import (
     ProviderUnavailable,
 )
 from chat.knowledge.embedders import OpenAIEmbedder
-from chat.providers.openai_client import OpenAIClient
 from chat.providers.openai_provider import OpenAIProvider, configured_client
 from chat.types import Passage
 

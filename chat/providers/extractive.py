@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from time import perf_counter
 
 from cachemgmt.api import BookCall, ProviderCall
-from chat.context import is_courtesy, leans_on_context
-from chat.intents import intent_named
+from chat.judging.intents import intent_named
+from chat.judging.leaning import is_courtesy, leans_on_context
+from chat.judging.privacy import common_words, personal_reason
 from chat.knowledge.embedders import Embedder
-from chat.privacy import common_words, personal_reason
 from chat.providers.nearest_intent import NearestIntent
 from chat.providers.quoting import quote, unquoted
 from chat.providers.sentence_ranking import Ranked, SentenceRanker

@@ -6,7 +6,7 @@ from threading import Lock
 import numpy as np
 
 from cachemgmt.api import BookCall
-from chat.intents import OTHER, intents
+from chat.judging.intents import OTHER, intents
 from chat.knowledge.embedders import Embedder, Floats
 from chat.types import IntentKind
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator
 
-from chat.intents import OTHER, intents
+from chat.judging.intents import OTHER, intents
 from chat.providers.languages import WHERE_IT_CANNOT_BE_TOLD, language_code
 from chat.types import Stage
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from chat.unseen import without_unseen
+from chat.judging.unseen import without_unseen
 
 _MARKS = re.compile("[<>\u0085\u2028\u2029]|\\[(?=/?[A-Z])")
 """What may be taken for a tag or a line's end. JSON's own brackets stand before no capital letter."""

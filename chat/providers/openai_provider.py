@@ -11,12 +11,12 @@ from typing import Any, TypeVar
 from django.conf import settings
 
 from cachemgmt.api import BookCall
-from chat.intents import intents
-from chat.providers.openai_client import OpenAIClient, without_credentials
+from chat.endpoint.client import OpenAIClient, without_credentials
+from chat.endpoint.requests import SAMPLING, ChatRequest
+from chat.judging.intents import intents
 from chat.providers.openai_forms import FORMS, Check, Draft, Sorted, schema_of
 from chat.providers.openai_outputs import form_in
 from chat.providers.openai_payload import payload_of, texts_in
-from chat.providers.openai_requests import SAMPLING, ChatRequest
 from chat.source_code import SOURCE
 from chat.types import Classification, Passage, Reply, Stage, Turn, Verdict
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from cachemgmt.api import BookCall, normalise_message
-from chat.intents import intent_named
+from chat.judging.intents import intent_named
 from chat.providers.base import Provider
 from chat.types import Classification, Turn
 

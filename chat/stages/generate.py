@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from cachemgmt.api import BookCall
+from chat.judging.unseen import without_unseen
 from chat.providers.base import Provider
 from chat.types import Intent, Passage, Reply, Turn
-from chat.unseen import without_unseen
 
 HANDOFF_TEXT = "I can't answer that from our policies, let me get you a person."
 PERSON_TEXT = "Of course, let me get you a person."

@@ -7,8 +7,8 @@ from typing import Protocol
 
 from cachemgmt.api import Bill, BookCall, Made
 from chat.knowledge.embedders import Embedder
-from chat.response_cache import ChatResponseCache
-from chat.scope import Scope
+from chat.levels.response_cache import ChatResponseCache
+from chat.levels.scope import Scope
 from chat.types import Passage
 
 TOP_N = 5

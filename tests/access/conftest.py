@@ -11,14 +11,14 @@ from redis import Redis
 from access.keys import issue
 from access.models import ApiKey
 from cachemgmt import assembly as cache_assembly
-from cachemgmt.engine.failover import FailoverStore
-from cachemgmt.engine.memory_store import MemoryStore
-from cachemgmt.engine.redis_store import RedisStore
-from cachemgmt.snapshot import snapshot
+from cachemgmt.decisions.database import snapshot
+from cachemgmt.engine.stores.failover import FailoverStore
+from cachemgmt.engine.stores.memory import MemoryStore
+from cachemgmt.engine.stores.redis import RedisStore
 from chat import assembly
-from chat.knowledge.documents import SourceDocument
 from chat.knowledge.publishing import publish
 from chat.models import Collection
+from chat.source_document import SourceDocument
 from tests.cachemgmt.conftest import serve_from
 from tests.fakes.fixtures import make_openai_provider
 from tests.fakes.llm_server import LlmServer

@@ -7,9 +7,9 @@ from redis import Redis
 
 from access.limits import MOST_WRONG_PER_MINUTE
 from access.models import ApiKey
-from cachemgmt.snapshot import snapshot
+from cachemgmt.decisions.database import snapshot
 from tests.access.conftest import MakeKey, ask, post, problem
-from tests.chat.test_hit_path import commands_run
+from tests.chat.answering.test_hit_path import commands_run
 from tests.fakes.llm_server import LlmServer
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("shop")]
@@ -94,8 +94,8 @@ def test_a_process_that_never_could_read_the_keys_says_so(
 ) -> None:
     key = make_key("ask")
     snapshot().forget()
+    from cachemgmt.decisions.database import Decisions
     from cachemgmt.engine.errors import SourceUnavailable
-    from cachemgmt.snapshot import Decisions
 
     def fail(_: Decisions) -> Any:
         raise SourceUnavailable

@@ -11,10 +11,10 @@ from access.address import client_address
 from access.caller import Caller
 from access.limits import CallAllowance
 from access.rates import Rates
-from cachemgmt.flushing import EVERYTHING, flush
-from cachemgmt.removal import remove_dead
+from cachemgmt.flushing.flush import EVERYTHING, flush
+from cachemgmt.flushing.removal import remove_dead
 from tests.access.conftest import MakeKey, ask, post, problem
-from tests.chat.test_hit_path import commands_run
+from tests.chat.answering.test_hit_path import commands_run
 from tests.fakes.clock import FakeClock
 from tests.fakes.llm_server import LlmServer
 

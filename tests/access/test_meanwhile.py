@@ -11,8 +11,8 @@ from django.test import Client
 from django.utils import timezone
 
 from access.models import ApiKey
-from cachemgmt.snapshot import snapshot
-from chat import serializers, views
+from cachemgmt.decisions.database import snapshot
+from chat.http import bodies, views
 from chat.models import Collection
 from tests.access.conftest import MakeKey, ask, post, problem
 
@@ -32,7 +32,7 @@ def test_a_key_revoked_while_the_body_arrives_is_refused(
 ) -> None:
     key = make_key("ask")
     ask(key)
-    read_body = serializers.read_body
+    read_body = bodies.read_body
 
     def slowly(*arguments: Any) -> Any:
         ApiKey.objects.get().revoke()
@@ -52,7 +52,7 @@ def test_who_runs_out_while_the_body_arrives_is_refused(
     if is_session:
         caller = post("/api/sessions", caller, {}).json()["token"]
     ask(caller)
-    read_body, now = serializers.read_body, time.time
+    read_body, now = bodies.read_body, time.time
 
     def slowly(*arguments: Any) -> Any:
         monkeypatch.setattr(time, "time", lambda: now() + 3601)

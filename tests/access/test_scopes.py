@@ -23,7 +23,7 @@ from access.identity import signature_of, signing_secret
 from access.keys import PREFIX, digest_of
 from access.sessions import Session, token_of
 from cachemgmt.api import Directives, Knowledge, normalise_message
-from cachemgmt.engine.clock import Flush, Flushes
+from cachemgmt.engine.reuse.knowledge import Flush, Flushes
 from chat.errors import ChatError
 from chat.types import Classification, Passage, Question, Reply, Turn, Verdict
 from tests.fakes.kitchen import Kitchen
@@ -319,10 +319,10 @@ def test_nobody_is_served_what_is_not_his(seed: int, quiet: pytest.MonkeyPatch) 
 
 
 def test_a_scope_that_forgets_the_customer_is_found_out(db: None, quiet: pytest.MonkeyPatch) -> None:
-    from chat import scope
+    from chat.levels import scope
 
     quiet.setattr(scope, "owner_tags", lambda *_, **__: ())
-    quiet.setattr("chat.response_cache.keep_under", lambda keys, *_, **__: keys[0])
+    quiet.setattr("chat.levels.response_cache.keep_under", lambda keys, *_, **__: keys[0])
     assert is_found_out(quiet)
 
 

@@ -8,12 +8,12 @@ from redis import Redis
 
 from cachemgmt import assembly
 from cachemgmt.api import Cache, Made, Visit, cache_engine
-from cachemgmt.engine.failover import FailoverStore
-from cachemgmt.engine.freshness import Directives
-from cachemgmt.engine.key import Key
-from cachemgmt.engine.memory_store import MemoryStore
-from cachemgmt.engine.redis_store import RedisStore
-from cachemgmt.engine.store import Store
+from cachemgmt.engine.keys import Key
+from cachemgmt.engine.reuse.freshness import Directives
+from cachemgmt.engine.stores.base import Store
+from cachemgmt.engine.stores.failover import FailoverStore
+from cachemgmt.engine.stores.memory import MemoryStore
+from cachemgmt.engine.stores.redis import RedisStore
 from tests.fakes.process import fresh_process
 
 __all__ = ["fresh_process"]

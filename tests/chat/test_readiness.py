@@ -10,13 +10,13 @@ from django.test import Client
 from django.utils import timezone
 
 from cachemgmt.api import learn_from_database
-from cachemgmt.snapshot import snapshot
+from cachemgmt.decisions.database import snapshot
 from chat import assembly, readiness
 from chat.errors import IndexUnavailable, ProviderMisconfigured
-from chat.knowledge.documents import SourceDocument
 from chat.knowledge.publishing import publish
 from chat.models import Collection
 from chat.readiness import NO_DATABASE, NO_INDEX, NO_MODELS, Readiness
+from chat.source_document import SourceDocument
 from tests.fakes.fixtures import make_openai_provider
 from tests.fakes.llm_script import Fail
 from tests.fakes.llm_server import LlmServer

@@ -9,11 +9,12 @@ from types import ModuleType
 
 import pytest
 
-from chat import fills, pipeline, report, response_cache, scope, stored_values
+from chat.answering import fills, pipeline, report
 from chat.knowledge import chunking, index, minilm, ranking
 from chat.knowledge.embedders import HashedWordsEmbedder, OpenAIEmbedder
 from chat.knowledge.minilm import MiniLMEmbedder
-from chat.level_keys import Versions
+from chat.levels import response_cache, scope, value_schemas
+from chat.levels.keys import Versions
 from chat.providers import extractive, openai_provider
 from chat.source_code import SourceCode, SourceMissing, code_of, source_of
 from chat.stages import classify, generate, retrieve, validate
@@ -21,7 +22,7 @@ from chat.versions import stage_versions
 from tests.fakes.hashed import hashed_provider
 
 ROOTS: dict[str, tuple[ModuleType, ...]] = {
-    "intent": (classify, stored_values, scope),
+    "intent": (classify, value_schemas, scope),
     "policy": (retrieve, index),
     "reply": (generate, validate, scope),
     "response": (pipeline, report, response_cache),
@@ -102,7 +103,7 @@ def test_an_edit_of_any_module_that_a_provider_imports_is_another_provider(provi
 
 
 def test_an_edit_of_what_only_carries_results_leaves_them() -> None:
-    carriers = ["chat.errors", "chat.models", "chat.providers.openai_client"]
+    carriers = ["chat.errors", "chat.models", "chat.endpoint.client"]
     for name in carriers:
         for provider in PROVIDERS:
             assert edited(name, with_other_code).digest(provider) == SourceCode().digest(provider)
@@ -110,14 +111,14 @@ def test_an_edit_of_what_only_carries_results_leaves_them() -> None:
 
 def test_a_new_import_is_found_wherever_it_stands() -> None:
     for statement in (
-        "import chat.negotiation",
+        "import chat.http.negotiation",
         "from chat import negotiation",
-        "from chat.negotiation import JsonAlone",
+        "from chat.http.negotiation import JsonAlone",
         "def f():\n    try:\n        from chat import negotiation\n    except OSError:\n        pass",
     ):
-        assert "chat.negotiation" in edited("chat.types", with_more(statement)).modules(classify)
-    only_typed = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import chat.negotiation"
-    assert "chat.negotiation" not in edited("chat.types", with_more(only_typed)).modules(classify)
+        assert "chat.http.negotiation" in edited("chat.types", with_more(statement)).modules(classify)
+    only_typed = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import chat.http.negotiation"
+    assert "chat.http.negotiation" not in edited("chat.types", with_more(only_typed)).modules(classify)
 
 
 def test_data_files_are_part_of_the_code_that_names_them() -> None:

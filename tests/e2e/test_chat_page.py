@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Locator, Page, Request, Route, expect
 
-from chat.pages import SAMPLE_QUESTIONS
+from chat.http.page import SAMPLE_QUESTIONS
 from tests.e2e import fleet
 from tests.e2e.conftest import ROOT, Product
 from tests.fakes.browser import OpenPage

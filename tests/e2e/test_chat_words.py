@@ -4,7 +4,7 @@ import pytest
 from playwright.sync_api import Page
 
 from cachemgmt.engine.reasons import REASONS
-from chat.words import STALE, STATUSES
+from chat.http.words import STALE, STATUSES
 from tests.e2e.conftest import Product
 
 CALL = "([name, value]) => import('/static/chat/words.js').then((words) => words[name](value))"

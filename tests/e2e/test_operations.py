@@ -180,7 +180,7 @@ def test_workers_end_with_a_server_that_was_killed(own_product: Product) -> None
 def test_what_was_edited_survives_a_restart_that_prepares(own_product: Product) -> None:
     edit = (
         "from chat.knowledge.publishing import publish; from chat.models import Collection;"
-        "from chat.knowledge.documents import SourceDocument;"
+        "from chat.source_document import SourceDocument;"
         "publish(Collection.objects.get(), [SourceDocument(key='edited', title='Edited', text='# Edited')])"
     )
     own_product.manage("shell", "-c", edit)

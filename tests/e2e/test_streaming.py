@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from chat.streaming import KEEP_ALIVE_S
+from chat.http.streaming import KEEP_ALIVE_S
 from tests.e2e.conftest import Product
 from tests.e2e.fleet import REPLY_WITHIN_S, Asking, ask, health, running_fleet, send_at_once, wait_until
 from tests.e2e.grounds import LayGround

@@ -13,7 +13,7 @@ import pytest
 from tests.fakes.llm_server import LlmServer
 
 if TYPE_CHECKING:
-    from chat.providers.openai_client import OpenAIClient
+    from chat.endpoint.client import OpenAIClient
     from chat.providers.openai_provider import OpenAIProvider
 
 MODELS = {
@@ -33,7 +33,7 @@ def llm_server() -> Iterator[LlmServer]:
 
 def make_openai_client(server: LlmServer, **options: Any) -> "OpenAIClient":
     """Return a client of `server` that waits for no retry; `options` replace its arguments."""
-    from chat.providers.openai_client import OpenAIClient
+    from chat.endpoint.client import OpenAIClient
 
     defaults = {
         "api_key": server.api_key,

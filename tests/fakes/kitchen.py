@@ -7,16 +7,16 @@ from typing import Any
 import numpy as np
 
 from cachemgmt.api import Bulkhead, Cache, Directives, Filler
-from cachemgmt.engine.clock import Knowledge
-from cachemgmt.engine.memory_store import MemoryStore
-from cachemgmt.engine.refreshing import Refreshes
-from cachemgmt.engine.store import Store
-from chat.failures import ProviderFailures
+from cachemgmt.engine.filling.refreshing import Refreshes
+from cachemgmt.engine.reuse.knowledge import Knowledge
+from cachemgmt.engine.stores.base import Store
+from cachemgmt.engine.stores.memory import MemoryStore
+from chat.answering.pipeline import Pipeline
+from chat.answering.report import Reporter
 from chat.knowledge.embedders import Embedder, chosen_embedder
-from chat.pipeline import Pipeline
+from chat.levels.failures import ProviderFailures
+from chat.levels.response_cache import ChatResponseCache
 from chat.providers.base import Provider
-from chat.report import Reporter
-from chat.response_cache import ChatResponseCache
 from chat.stages.retrieve import Retriever
 from chat.types import Answer, Passage, Question, Turn
 from chat.versions import stage_versions

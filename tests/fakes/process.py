@@ -5,7 +5,10 @@ from collections.abc import Iterator
 import pytest
 
 from access import limits, usage
-from cachemgmt import assembly, ledger, prometheus, snapshot, warming
+from cachemgmt import assembly
+from cachemgmt.books import ledger, prometheus
+from cachemgmt.decisions import database
+from cachemgmt.warming import runs
 
 MADE_ONCE = (
     assembly.cache_engine,
@@ -22,11 +25,11 @@ MADE_ONCE = (
 @pytest.fixture(autouse=True)
 def fresh_process() -> Iterator[None]:
     """Nothing known, nothing stored, nothing counted: as a process that has just started."""
-    registered = list(warming._registered)
+    registered = list(runs._registered)
     failures = list(assembly._failures)
     forget()
     yield
-    warming._registered[:] = registered
+    runs._registered[:] = registered
     assembly._failures[:] = failures
     forget()
 
@@ -35,7 +38,7 @@ def forget() -> None:
     """Forget all that was learnt since the start. What Django's apps registered then stays."""
     for made_once in MADE_ONCE:
         made_once.cache_clear()
-    snapshot.snapshot().forget()
+    database.snapshot().forget()
     ledger._sums.clear()
     usage._used.clear()
     ledger._is_out.clear()

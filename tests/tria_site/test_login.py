@@ -11,10 +11,11 @@ from django.core.management import call_command
 from django.test import Client, override_settings
 from redis import Redis
 
-from cachemgmt import assembly, django_cache
-from cachemgmt.engine.breaker import Breaker
-from tests.cachemgmt.test_django_cache_uses import caches_over
-from tests.engine.fakes import FakeTime
+from cachemgmt import assembly
+from cachemgmt.django_cache import failover_cache
+from cachemgmt.engine.stores.breaker import Breaker
+from tests.cachemgmt.django_cache.test_uses import caches_over
+from tests.cachemgmt.engine.fakes import FakeTime
 from tests.fakes.redis_proxy import RedisProxy
 from tria_site.login import FailureCounter
 
@@ -144,7 +145,7 @@ def redis(redis_client: Redis, redis_proxy: RedisProxy, monkeypatch: pytest.Monk
     """An empty Redis behind Django's cache, which the test may take away."""
     breaker = Breaker(now=FakeTime())
     monkeypatch.setattr(assembly, "breaker", lambda: breaker)
-    monkeypatch.setattr(django_cache, "_spares", {})
+    monkeypatch.setattr(failover_cache, "_spares", {})
     with override_settings(CACHES=caches_over(redis_proxy.url)):
         yield redis_proxy
         caches["tria"].client.get_client().connection_pool.disconnect()  # type: ignore[attr-defined]
@@ -153,7 +154,7 @@ def redis(redis_client: Redis, redis_proxy: RedisProxy, monkeypatch: pytest.Monk
 def test_failures_are_counted_in_redis_for_all_processes(redis: RedisProxy, redis_client: Redis) -> None:
     lock_out()
     assert redis_client.keys("*axes-*")
-    django_cache._spares.clear()  # another process
+    failover_cache._spares.clear()  # another process
     assert attempt(password=PASSWORD).status_code == 429
 
 

@@ -13,7 +13,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from drf_spectacular.validation import validate_schema
 from rest_framework.views import APIView
 
-from chat.problems import TYPES
+from chat.http.problems import TYPES
 from tria_site.csp import EVERYWHERE, HEADER
 
 ROOT = Path(settings.BASE_DIR)

@@ -54,7 +54,7 @@ def test_what_is_configured_is_imported_before_any_thread_and_nothing_else(
     found = loaded(tmp_path, LLM_PROVIDER=provider, EMBEDDER="hashed", OPENAI_API_KEY="sk-none")
     for kind, modules in LAZY.items():
         assert [name in found["modules"] for name in modules] == [kind in wanted] * len(modules), kind
-    assert {"chat.views", "cachemgmt.admin.dashboard", "tria_site.openapi"} <= set(found["modules"])
+    assert {"chat.http.views", "cachemgmt.admin.dashboard", "tria_site.openapi"} <= set(found["modules"])
     assert found["threads"] == [["MainThread"], ["MainThread"]]
 
 

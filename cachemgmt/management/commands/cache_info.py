@@ -11,12 +11,12 @@ from django.core.management import CommandError
 from django.core.management.base import BaseCommand
 
 from cachemgmt.assembly import cache_engine
+from cachemgmt.books.metrics import metrics, plain
+from cachemgmt.decisions.database import snapshot
 from cachemgmt.engine.errors import SourceUnavailable, StoreError
-from cachemgmt.engine.store import count_entries
-from cachemgmt.flushing import can_see_entries
-from cachemgmt.inspecting import inspector
-from cachemgmt.metrics import metrics, plain
-from cachemgmt.snapshot import snapshot
+from cachemgmt.engine.stores.base import count_entries
+from cachemgmt.flushing.flush import can_see_entries
+from cachemgmt.inspecting.inspector import inspector
 
 
 class Command(BaseCommand):

@@ -6,8 +6,8 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand
 
-from cachemgmt.background import let_servers_learn
-from cachemgmt.flushing import switch_cache
+from cachemgmt.flushing.flush import switch_cache
+from cachemgmt.server.threads import let_servers_learn
 
 
 class Command(BaseCommand):

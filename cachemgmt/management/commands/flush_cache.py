@@ -9,8 +9,8 @@ from typing import Any
 from django.core.management import CommandError
 from django.core.management.base import BaseCommand
 
-from cachemgmt.background import let_servers_learn
-from cachemgmt.flushing import (
+from cachemgmt.decisions.database import snapshot
+from cachemgmt.flushing.flush import (
     EVERYTHING,
     Target,
     age_target,
@@ -22,9 +22,9 @@ from cachemgmt.flushing import (
     pattern_target,
     tag_target,
 )
+from cachemgmt.flushing.removal import remove_dead
 from cachemgmt.models import FlushRecord
-from cachemgmt.removal import remove_dead
-from cachemgmt.snapshot import snapshot
+from cachemgmt.server.threads import let_servers_learn
 
 UNITS_S = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 

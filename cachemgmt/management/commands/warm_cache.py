@@ -12,10 +12,10 @@ from django.core.management.base import BaseCommand
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from cachemgmt.flushing import can_see_entries
-from cachemgmt.metrics import plain
+from cachemgmt.books.metrics import plain
+from cachemgmt.flushing.flush import can_see_entries
 from cachemgmt.models import WarmingList, WarmingRun
-from cachemgmt.warming import request_run, take, work_off
+from cachemgmt.warming.runs import request_run, take, work_off
 
 TAKEN_WITHIN_S = 5.0
 """A running server looks for waiting runs every second."""

@@ -11,8 +11,8 @@ from pydantic import ValidationError
 from cachemgmt.api import Directives, write_counts
 from chat import assembly
 from chat.errors import ChatError
-from chat.problems import field_errors
-from chat.serializers import QuestionBody, usd
+from chat.http.bodies import QuestionBody, usd
+from chat.http.problems import field_errors
 from chat.types import Answer, Question
 
 

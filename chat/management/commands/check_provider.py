@@ -7,9 +7,9 @@ from django.conf import settings
 from django.core.management import CommandError
 from django.core.management.base import BaseCommand
 
+from chat.endpoint.client import without_credentials
 from chat.errors import ProviderMisconfigured
 from chat.providers.checkup import StageCheckup, advice_on, checkups
-from chat.providers.openai_client import without_credentials
 
 HEAD = ("stage", "model", "works", "tokens", "price", "seconds", "refuses")
 

@@ -11,8 +11,8 @@ from django.urls import reverse
 
 from cachemgmt.admin import flushes
 from cachemgmt.api import cache_engine
+from cachemgmt.flushing.removal import remove_dead
 from cachemgmt.models import Clock, FlushRecord
-from cachemgmt.removal import remove_dead
 from tests.cachemgmt.admin.conftest import Store, is_reused
 
 FLUSH = "/admin/cachemgmt/flushrecord/flush/"

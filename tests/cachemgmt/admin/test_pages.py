@@ -5,7 +5,7 @@ from django.contrib.auth.models import Group, User
 from django.test import Client
 from django.utils import timezone
 
-from cachemgmt.flushing import EVERYTHING, flush
+from cachemgmt.flushing.flush import EVERYTHING, flush
 from cachemgmt.models import LlmCall, MetricBucket, ModelPrice, WarmingRun
 from tests.cachemgmt.admin.conftest import logged_in
 

@@ -12,9 +12,9 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from cachemgmt.admin import warming
+from cachemgmt.admin import warming_lists
 from cachemgmt.models import Clock, WarmingList, WarmingRun
-from cachemgmt.warming import request_run
+from cachemgmt.warming.runs import request_run
 
 WARM = "/admin/cachemgmt/warminglist/warm/"
 EMPTY_INLINE: dict[str, Any] = {"queries-TOTAL_FORMS": 0, "queries-INITIAL_FORMS": 0}
@@ -180,7 +180,7 @@ def test_busy_database_is_said(lead: Client, monday: WarmingList, monkeypatch: p
     def locked(*_args: Any, **_options: Any) -> None:
         raise OperationalError("database is locked")
 
-    monkeypatch.setattr(warming, "request_run", locked)
+    monkeypatch.setattr(warming_lists, "request_run", locked)
     page = lead.post(WARM, {"list": monday.pk, "confirm": "yes"}, follow=True)
     assert "The database is busy, so no warming was asked for." in page.content.decode()
 

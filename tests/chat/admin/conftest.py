@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from pytest_django import Settings
 
-from chat.knowledge.documents import SourceDocument
 from chat.knowledge.publishing import publish
 from chat.models import Collection, Document
+from chat.source_document import SourceDocument
 from tests.cachemgmt.admin.conftest import lead, viewer
 
 __all__ = ["lead", "viewer"]

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from pytest_django import Settings
 
-from chat.knowledge.documents import SourceDocument
 from chat.knowledge.embedders import HashedWordsEmbedder, chosen_embedder
 from chat.knowledge.index import Index
 from chat.knowledge.publishing import Publication, publish
 from chat.models import Collection
+from chat.source_document import SourceDocument
 from chat.types import Passage
 
 Search = Callable[..., list[Passage]]

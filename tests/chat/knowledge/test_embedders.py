@@ -15,7 +15,7 @@ from chat.knowledge.embedders import HashedWordsEmbedder, OpenAIEmbedder, chosen
 from chat.knowledge.minilm import MiniLMEmbedder
 
 if TYPE_CHECKING:
-    from chat.providers.openai_client import OpenAIClient
+    from chat.endpoint.client import OpenAIClient
 
 
 @pytest.fixture(autouse=True)

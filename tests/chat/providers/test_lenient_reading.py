@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from chat.intents import intents
+from chat.judging.intents import intents
 from chat.providers.base import Provider
 from chat.providers.languages import language_code
 from chat.providers.openai_forms import Check, Draft, Sorted

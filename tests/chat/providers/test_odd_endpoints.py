@@ -16,8 +16,8 @@ from chat.errors import (
 from chat.providers.base import Provider
 from chat.providers.openai_provider import OpenAIProvider, system_prompt
 from chat.types import Stage
+from tests.chat.endpoint.desk import Desk
 from tests.chat.providers.asking import STAGES, classify, generate, validate
-from tests.chat.providers.desk import Desk
 from tests.fakes.fixtures import make_openai_provider
 from tests.fakes.llm_dresses import DRESSES
 from tests.fakes.llm_oddities import (

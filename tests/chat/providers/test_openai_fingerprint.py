@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from chat import intents as intents_module
-from chat.intents import intents
+from chat.judging import intents as intents_module
+from chat.judging.intents import intents
 from chat.providers import openai_provider
 from chat.providers.openai_forms import FORMS, schema_of
 from chat.providers.openai_provider import system_prompt

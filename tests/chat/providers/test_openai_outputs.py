@@ -4,7 +4,7 @@ import pytest
 
 from cachemgmt.api import ProviderCall
 from chat.errors import ProviderUnreadable
-from chat.intents import intents
+from chat.judging.intents import intents
 from chat.providers import openai_provider
 from chat.providers.base import Provider
 from chat.types import Reply, Verdict

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chat.judging.unseen import without_unseen
 from chat.providers.base import Provider
 from chat.providers.openai_payload import payload_of
 from chat.providers.openai_provider import system_prompt
 from chat.types import Passage, Stage, Turn
-from chat.unseen import without_unseen
 from tests.chat.providers.asking import ignore
 from tests.fakes.llm_server import LlmServer
 

@@ -7,7 +7,7 @@ import pytest
 
 from cachemgmt.api import ProviderCall
 from chat.errors import ProviderMisconfigured
-from chat.intents import intents
+from chat.judging.intents import intents
 from chat.providers.base import Provider
 from chat.providers.openai_provider import configured_openai_provider, system_prompt
 from chat.types import Reply, Turn

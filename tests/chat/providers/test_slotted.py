@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from cachemgmt.api import BookCall
-from cachemgmt.engine.bulkhead import Bulkhead
+from cachemgmt.engine.filling.bulkhead import Bulkhead
+from chat.endpoint.client import OpenAIClient
 from chat.errors import ProviderBusy
 from chat.knowledge.embedders import Embedder, Floats, HashedWordsEmbedder, OpenAIEmbedder
 from chat.knowledge.minilm import MiniLMEmbedder
 from chat.providers.base import Provider
 from chat.providers.extractive import ExtractiveProvider
-from chat.providers.openai_client import OpenAIClient
 from chat.providers.slotted import SlottedEmbedder, SlottedProvider, with_slots
 from chat.types import Classification, Reply, Stage, Turn, Verdict
 from chat.versions import stage_versions
