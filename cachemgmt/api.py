@@ -2,9 +2,10 @@
 
 from cachemgmt.assembly import bulkhead, cache_engine, filler, register_failures
 from cachemgmt.books.calls import BookCall, ProviderCall
-from cachemgmt.books.ledger import Bill, count, release_connection, write_counts
+from cachemgmt.books.ledger import Bill, count, write_counts
 from cachemgmt.books.metrics import metrics
 from cachemgmt.books.pricing import has_price
+from cachemgmt.connections import release_connection
 from cachemgmt.decision import Decision
 from cachemgmt.decisions.database import (
     Load,

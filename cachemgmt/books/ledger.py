@@ -20,6 +20,7 @@ from django.utils import timezone
 
 from cachemgmt.books.calls import ProviderCall
 from cachemgmt.books.pricing import cost_usd, missing_for_cost
+from cachemgmt.connections import release_connection
 from cachemgmt.models import LlmCall, MetricBucket
 
 logger = logging.getLogger(__name__)
@@ -226,10 +227,3 @@ def _impatient() -> Iterator[None]:
         finally:
             patience_s = connection.settings_dict["OPTIONS"].get("timeout", 5)
             cursor.execute(f"PRAGMA busy_timeout = {patience_s * 1000:.0f}")
-
-
-def release_connection() -> None:
-    """Give this thread's PostgreSQL connection back before it waits on a provider: hundreds of waiting
-    questions would exhaust the server. SQLite's are no server's, and a transaction keeps its own."""
-    if connection.vendor == "postgresql" and not connection.in_atomic_block:
-        connection.close()

@@ -11,7 +11,7 @@ from django.db import transaction
 from django.db.models import Max
 from django.utils import timezone
 
-from cachemgmt.books.ledger import release_connection
+from cachemgmt.connections import release_connection
 from cachemgmt.engine.errors import SourceUnavailable
 from cachemgmt.engine.reuse.knowledge import Flush, Flushes, Knowledge
 from cachemgmt.engine.reuse.watched_knowledge import Snapshot
