@@ -30,7 +30,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tria_site.settings")
 
-from tria_site.settings import default_workers  # noqa: E402
+from tria_site.environment import default_workers  # noqa: E402
 
 QUESTION = {"message": "What's your refund policy?"}
 POST = """

@@ -12,7 +12,7 @@ import yaml
 
 from deploy.parts import free_port
 from tests.deploy.conftest import REQUIRED, ROOT, text_of
-from tria_site.settings import Environment, read_environment
+from tria_site.environment import Environment, read_environment
 
 STORES = ("postgres", "redis", "chroma")
 NOT_FOR_COMPOSE = {

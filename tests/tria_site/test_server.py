@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tria_site.settings import BASE_DIR
+from tria_site.environment import BASE_DIR
 
 LOOK = """
 import json, os, sys, threading

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tria_site.settings import BASE_DIR
+from tria_site.environment import BASE_DIR
 
 
 def manage(tmp_path: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
