@@ -69,11 +69,11 @@ def key_of(number: int) -> "Key":
 
 def keep(number: int) -> None:
     """Store an answer through the process's cache."""
-    from cachemgmt.api import Made, Visit, cache_engine
+    from cachemgmt.api import CacheRequest, FillResult, cache_engine
 
     key = key_of(number)
-    made = Made(value=VALUE, cost_usd=Decimal("0.06"), question=f"question {number}", keep_under=key)
-    cache_engine().keep(key, made, Visit())
+    made = FillResult(value=VALUE, cost_usd=Decimal("0.06"), question=f"question {number}", keep_under=key)
+    cache_engine().keep(key, made, CacheRequest())
 
 
 def median_us(calls: dict[str, Callable[[], object]], rounds: int, n_calls: int) -> dict[str, float]:
@@ -92,7 +92,7 @@ def hits(rounds: int, n_calls: int) -> list[Row]:
     """Measure a hit over Redis beside a raw GET, and over memory beside a dict under a lock."""
     from django_redis import get_redis_connection
 
-    from cachemgmt.api import Cache, Visit, cache_engine
+    from cachemgmt.api import Cache, CacheRequest, cache_engine
     from cachemgmt.decisions.database import snapshot
     from cachemgmt.engine.stores.memory import MemoryStore
     from cachemgmt.engine.stores.redis import PREFIX
@@ -110,15 +110,15 @@ def hits(rounds: int, n_calls: int) -> list[Row]:
         with lock:
             return bytes(plain[key.name])
 
-    assert engine.lookup([key], Visit())
-    assert embedded.lookup([key], Visit())
+    assert engine.lookup([key], CacheRequest())
+    assert embedded.lookup([key], CacheRequest())
     took = median_us(
         {
             "get": lambda: redis.get(PREFIX + key.name),
-            "hit": lambda: engine.lookup([key], Visit()),
+            "hit": lambda: engine.lookup([key], CacheRequest()),
             "dict": locked,
             "memory": lambda: memory.get(key.name),
-            "memory hit": lambda: embedded.lookup([key], Visit()),
+            "memory hit": lambda: embedded.lookup([key], CacheRequest()),
         },
         rounds,
         n_calls,
@@ -150,7 +150,7 @@ def hits(rounds: int, n_calls: int) -> list[Row]:
 
 def round_trips(server: RedisServer) -> list[Row]:
     """Count the round trips of a hit and of a miss."""
-    from cachemgmt.api import Cache, Filler, Made, Visit
+    from cachemgmt.api import Cache, CacheRequest, Filler, FillResult
     from cachemgmt.decisions.database import snapshot
     from cachemgmt.engine.stores.breaker import Breaker
     from cachemgmt.engine.stores.failover import FailoverStore
@@ -163,11 +163,11 @@ def round_trips(server: RedisServer) -> list[Row]:
         store = FailoverStore(RedisStore(lambda: client), MemoryStore(), Breaker())
         filler = Filler(Cache(store=store, source=snapshot()))
         key = key_of(-1)
-        made = Made(value=VALUE, cost_usd=None, question="question -1", keep_under=key)
+        made = FillResult(value=VALUE, cost_usd=None, question="question -1", keep_under=key)
         counts = []
         for _ in range(2):
             proxy.reset_round_trips()
-            filler.get_or_fill([key], lambda: made, Visit())
+            filler.get_or_fill([key], lambda: made, CacheRequest())
             counts.append(proxy.round_trips)
         client.close()
     miss, hit = counts
@@ -180,7 +180,7 @@ def round_trips(server: RedisServer) -> list[Row]:
 @contextmanager
 def reading(into: list[float]) -> Iterator[None]:
     """Read hot answers in another thread, and note how long each took, in seconds."""
-    from cachemgmt.api import Visit, cache_engine
+    from cachemgmt.api import CacheRequest, cache_engine
 
     stop = threading.Event()
 
@@ -188,7 +188,7 @@ def reading(into: list[float]) -> Iterator[None]:
         key = key_of(0)
         while not stop.wait(0.001):
             started = time.perf_counter()
-            cache_engine().lookup([key], Visit())
+            cache_engine().lookup([key], CacheRequest())
             into.append(time.perf_counter() - started)
 
     reader = threading.Thread(target=read)

@@ -19,7 +19,7 @@ from cachemgmt.engine.errors import NotFilled, NotStored, Overloaded
 from cachemgmt.engine.filling.bulkhead import Bulkhead
 from cachemgmt.engine.filling.cache import Cache
 from cachemgmt.engine.filling.filling import Filler
-from cachemgmt.engine.filling.results import Lookup, Made, Outcome, Status, Visit
+from cachemgmt.engine.filling.results import CacheRequest, FillOutcome, FillResult, Lookup, Status
 from cachemgmt.engine.keys import Key, fingerprint, normalise_message
 from cachemgmt.engine.reasons import REASONS, Failed, HandedOff, Reason
 from cachemgmt.engine.reuse.freshness import Directives
@@ -35,24 +35,24 @@ __all__ = [
     "BookCall",
     "Bulkhead",
     "Cache",
+    "CacheRequest",
     "Decision",
     "Directives",
     "Entry",
     "Failed",
+    "FillOutcome",
+    "FillResult",
     "Filler",
     "HandedOff",
     "Key",
     "Knowledge",
     "Lookup",
-    "Made",
     "NotFilled",
     "NotStored",
-    "Outcome",
     "Overloaded",
     "ProviderCall",
     "Reason",
     "Status",
-    "Visit",
     "Warmed",
     "WarmingList",
     "bulkhead",
@@ -107,4 +107,4 @@ def learn() -> None:
 
     One round trip. What cannot be read leaves things as they are.
     """
-    cache_engine().reread_clock(Visit(Directives()))
+    cache_engine().reread_clock(CacheRequest(Directives()))

@@ -14,7 +14,7 @@ from django.utils import timezone
 from cachemgmt.connections import release_connection
 from cachemgmt.engine.errors import SourceUnavailable
 from cachemgmt.engine.reuse.knowledge import Flush, Flushes, Knowledge
-from cachemgmt.engine.reuse.watched_knowledge import Snapshot
+from cachemgmt.engine.reuse.watched_knowledge import WatchedKnowledge
 from cachemgmt.models import Clock, FlushRecord, TtlRule
 
 logger = logging.getLogger(__name__)
@@ -107,9 +107,9 @@ def decisions() -> Decisions:
 
 
 @cache
-def snapshot() -> Snapshot:
+def snapshot() -> WatchedKnowledge:
     """Return this process's snapshot."""
-    return Snapshot(decisions())
+    return WatchedKnowledge(decisions())
 
 
 def learn_from_database() -> None:

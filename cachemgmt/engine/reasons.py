@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Literal
 
-Missed = Literal[
+MissReason = Literal[
     "absent",
     "expired",
     "flushed",
@@ -17,7 +17,7 @@ Missed = Literal[
 ]
 """Why a look-up can fail without anybody having meant it to."""
 
-Barred = Literal["disabled", "switched-off", "level-off", "no-cache", "no-store", "personal", "empty"]
+BypassReason = Literal["disabled", "switched-off", "level-off", "no-cache", "no-store", "personal", "empty"]
 """Why a stored result was deliberately not looked up, or a new one not kept."""
 
 HandedOff = Literal["person-wanted", "no-passages", "not-in-passages", "validation-failed", "refused"]
@@ -26,7 +26,7 @@ HandedOff = Literal["person-wanted", "no-passages", "not-in-passages", "validati
 Failed = Literal["provider-failed", "overloaded", "calls-used-up"]
 """Why a stale result served in place of a new one."""
 
-Reason = Literal[Missed, Barred, HandedOff, Failed]
+Reason = Literal[MissReason, BypassReason, HandedOff, Failed]
 
 REASONS: Mapping[str, str] = {
     "absent": "nothing stored for it yet",

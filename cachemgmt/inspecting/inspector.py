@@ -17,7 +17,7 @@ from cachemgmt.decisions.database import snapshot
 from cachemgmt.engine.errors import SourceUnavailable, StoreError, StoreUnavailable
 from cachemgmt.engine.reuse.knowledge import Knowledge
 from cachemgmt.engine.stores.base import Page, Store, count_entries
-from cachemgmt.inspecting.stored_entry import StoredEntry, Wanted, describe
+from cachemgmt.inspecting.stored_entry import EntryFilter, StoredEntry, describe
 
 NAME = re.compile(r"[a-z]+:[^:\s]*:\{[0-9a-f]{32}\}")
 ENTRY_ID = re.compile(r"[0-9a-f]{16}")
@@ -34,7 +34,7 @@ SEARCH_S = 10.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Found:
+class InspectedEntry:
     """One entry with its value, or neither."""
 
     entry: StoredEntry | None = None
@@ -105,27 +105,27 @@ class Inspector:
         self._now = now
         self._monotonic = monotonic
 
-    def get(self, name_or_id: str) -> Found:
+    def get(self, name_or_id: str) -> InspectedEntry:
         """Return the entry of that name or id. By an id, all names are looked through. Raises ValueError for
         what is neither."""
         try:
             for name, raw in self._meant(name_or_id):
                 found = describe(name, raw, self._known, self._now())
                 if found:
-                    return Found(entry=found[0], value=found[1], problem=self.problem())
+                    return InspectedEntry(entry=found[0], value=found[1], problem=self.problem())
         except StoreError as error:
-            return Found(problem=self.problem() or str(error))
-        return Found(problem=self.problem())
+            return InspectedEntry(problem=self.problem() or str(error))
+        return InspectedEntry(problem=self.problem())
 
     def exists(self, name_or_id: str) -> bool | None:
         """Return whether that entry is stored, None where that cannot be said. Raises as `get`."""
         found = self.get(name_or_id)
         return bool(found.entry) if found.entry or not found.problem else None
 
-    def page(self, wanted: Wanted | None = None, *, cursor: str = "", count: int = 50) -> EntryPage:
+    def page(self, wanted: EntryFilter | None = None, *, cursor: str = "", count: int = 50) -> EntryPage:
         """Return about `count` wanted entries (1 to 500) from where `cursor` left off. Searching ends after
         `WITHIN_S`, with as many as were found. Raises ValueError for a cursor or a count that is none."""
-        wanted = wanted or Wanted()
+        wanted = wanted or EntryFilter()
         if not 1 <= count <= MOST_ON_A_PAGE:
             raise ValueError(f"count: {count} is not from 1 to {MOST_ON_A_PAGE}")
         _check_cursor(cursor, self._store.kind)
@@ -141,9 +141,9 @@ class Inspector:
             problem = str(error)
         return EntryPage(entries=tuple(found.values()), cursor=cursor, problem=self.problem() or problem)
 
-    def size(self, wanted: Wanted | None = None) -> Size:
+    def size(self, wanted: EntryFilter | None = None) -> Size:
         """Return how many wanted entries there are, and their length. Reads each, for `SEARCH_S` at most."""
-        wanted = wanted or Wanted()
+        wanted = wanted or EntryFilter()
         sizes: dict[str, int] = {}
         cursor, problem = "", ""
         try:
@@ -223,7 +223,7 @@ class Inspector:
             if not cursor or self._monotonic() >= deadline:
                 return
 
-    def _wanted(self, wanted: Wanted, names: Sequence[str]) -> Iterator[StoredEntry]:
+    def _wanted(self, wanted: EntryFilter, names: Sequence[str]) -> Iterator[StoredEntry]:
         for name, raw in self._read(names):
             found = describe(name, raw, self._known, self._now())
             if found and wanted.includes(found[0]):

@@ -44,7 +44,7 @@ class StoredEntry:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Wanted:
+class EntryFilter:
     """Which entries are wanted; "" means any. `question` is a part of it. Raises ValueError naming what makes
     no sense."""
 

@@ -4,8 +4,8 @@ for all who want it at the same time."""
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 
-from cachemgmt.api import Key, Made, Outcome
-from chat.answering.question_run import Reading, Run
+from cachemgmt.api import FillOutcome, FillResult, Key
+from chat.answering.question_run import ClassifiedMessage, QuestionRun
 from chat.levels.response_cache import ChatResponseCache
 from chat.levels.scope import Scope, is_personal, owner_tags, tells_personal, users_texts
 from chat.levels.value_schemas import document_tags, is_own_reading
@@ -29,16 +29,16 @@ class Fills:
         self._provider = provider
         self._cache = cache
 
-    def classified(self, run: Run, history: tuple[Turn, ...]) -> Classification:
+    def classified(self, run: QuestionRun, history: tuple[Turn, ...]) -> Classification:
         """Return what the message wishes for, alone or in the light of what came before."""
         own_texts = [run.message, *users_texts(history)]
         scope = replace(run.scope, is_personal=is_personal(own_texts) or tells_personal(history, ()))
 
-        def fill(run: Run, key_for: Callable[[bool], Key | None]) -> Made:
+        def fill(run: QuestionRun, key_for: Callable[[bool], Key | None]) -> FillResult:
             spent_before = run.bill.spent_usd
             found = classify(self._provider, message=run.message, history=history, book=run.bill.book)
             is_own = is_own_reading(found, scope)
-            return Made(
+            return FillResult(
                 value=asdict(found),
                 cost_usd=run.bill.since(spent_before),
                 question=run.message,
@@ -57,7 +57,9 @@ class Fills:
         run.outcomes.append(outcome)
         return Classification(**outcome.value)
 
-    def reply(self, run: Run, reading: Reading, scope: Scope, passages: Sequence[Passage]) -> Outcome:
+    def reply(
+        self, run: QuestionRun, reading: ClassifiedMessage, scope: Scope, passages: Sequence[Passage]
+    ) -> FillOutcome:
         """Return the reply's stored form, made from `passages` in the order that its citations count in: see
         `_write`."""
         inputs = {
@@ -68,13 +70,13 @@ class Fills:
             "passages": [[passage.title, passage.heading_path, passage.text] for passage in passages],
         }
 
-        def fill(run: Run, key_for: Callable[[bool], Key | None]) -> Made:
+        def fill(run: QuestionRun, key_for: Callable[[bool], Key | None]) -> FillResult:
             spent_before = run.bill.spent_usd
             value = self._write(run, reading, passages)
             published = [passage.text for passage in passages]
             turns = [*reading.context, Turn(role="assistant", content=str(value.get("text", "")))]
             is_own = scope.is_personal or tells_personal(turns, published)
-            return Made(
+            return FillResult(
                 value=value,
                 cost_usd=run.bill.since(spent_before),
                 question=reading.question,
@@ -97,7 +99,9 @@ class Fills:
         run.outcomes.append(outcome)
         return outcome
 
-    def _write(self, run: Run, reading: Reading, passages: Sequence[Passage]) -> dict[str, object]:
+    def _write(
+        self, run: QuestionRun, reading: ClassifiedMessage, passages: Sequence[Passage]
+    ) -> dict[str, object]:
         """Return the reply's stored form: {"text", "cited"}, or {"handed_off": why}."""
         if reading.intent.kind == "smalltalk":
             return {"text": smalltalk(reading.intent).text, "cited": []}

@@ -8,18 +8,18 @@ from functools import partial
 from cachemgmt.api import (
     Bill,
     Bulkhead,
+    CacheRequest,
     Directives,
+    FillOutcome,
     Knowledge,
     Lookup,
     NotFilled,
     NotStored,
-    Outcome,
-    Visit,
     normalise_message,
 )
 from cachemgmt.api import Overloaded as NoPlace
 from chat.answering.fills import Fills
-from chat.answering.question_run import Draft, Missed, Reading, Run, nobody
+from chat.answering.question_run import AnswerAttempt, ClassifiedMessage, PendingAnswer, QuestionRun, nobody
 from chat.answering.report import Reporter
 from chat.errors import (
     CallsUsedUp,
@@ -80,9 +80,9 @@ class Pipeline:
         stored then.
         """
         found = self.look_up(question)
-        return self.make(found) if isinstance(found, Missed) else found
+        return self.make(found) if isinstance(found, PendingAnswer) else found
 
-    def look_up(self, question: Question) -> Answer | Missed:
+    def look_up(self, question: Question) -> Answer | PendingAnswer:
         """Return the stored answer, else what `make` needs to make one. One round trip, no query.
 
         Raises UnknownCollection, or IndexUnavailable where it is not known which collections there are.
@@ -100,9 +100,9 @@ class Pipeline:
         if question.collection not in known.revisions:
             raise UnknownCollection if known.is_complete else IndexUnavailable
         run.missed = found.reason
-        return Missed(question=question, run=run, found=found)
+        return PendingAnswer(question=question, run=run, found=found)
 
-    def make(self, missed: Missed, tell: Callable[[str], None] = nobody) -> Answer:
+    def make(self, missed: PendingAnswer, tell: Callable[[str], None] = nobody) -> Answer:
         """Return the answer that was not stored, made by its stages; each is told as it begins.
 
         May be called in another thread than `look_up`, once. Raises what `answer` raises.
@@ -130,7 +130,7 @@ class Pipeline:
             if run.scope.visit.place:
                 run.scope.visit.place.leave()
 
-    def _make_for(self, asker: Asker | None, run: Run) -> Answer:
+    def _make_for(self, asker: Asker | None, run: QuestionRun) -> Answer:
         """Make the answer on the asker's account; where that is used up, from what is stored."""
         visit = run.scope.visit
         if asker is None or visit.directives.only_if_cached:
@@ -148,12 +148,12 @@ class Pipeline:
         except NotStored as error:
             raise CallsUsedUp(retry_after_s=wait_s) from error
 
-    def _begin(self, question: Question) -> Run:
+    def _begin(self, question: Question) -> QuestionRun:
         message = normalise_message(question.message)
         is_customer = question.purpose == "customer"
         # Names that nobody has would fill the books.
         is_known = question.collection in self._known().revisions
-        return Run(
+        return QuestionRun(
             message=message,
             turns=last_turns(question.history),
             scope=Scope(
@@ -161,12 +161,14 @@ class Pipeline:
                 customer_id=question.customer_id,
                 is_empty=not message,
                 is_counted=is_customer and is_known,
-                visit=Visit(question.directives, place=self._bulkhead.place(), is_refresh=not is_customer),
+                visit=CacheRequest(
+                    question.directives, place=self._bulkhead.place(), is_refresh=not is_customer
+                ),
             ),
             bill=Bill(purpose=question.purpose, collection=question.collection),
         )
 
-    def _refresh(self, question: Question, run: Run) -> None:
+    def _refresh(self, question: Question, run: QuestionRun) -> None:
         """Make the answer anew behind the customer's back. He has been given the stale one."""
 
         def make() -> None:
@@ -177,7 +179,9 @@ class Pipeline:
 
         self._cache.refresh_response(run.message, run.turns, make, scope=run.scope)
 
-    def _stale_or_raise(self, run: Run, found: Lookup, error: ChatError | NoPlace | NotFilled) -> Answer:
+    def _stale_or_raise(
+        self, run: QuestionRun, found: Lookup, error: ChatError | NoPlace | NotFilled
+    ) -> Answer:
         stale = self._cache.stale_response(found, error, scope=run.scope)
         if stale:
             why = "calls-used-up" if isinstance(error, CallsUsedUp) else stale[1]
@@ -190,7 +194,7 @@ class Pipeline:
             raise told
         raise told from error
 
-    def _make(self, run: Run) -> Answer:
+    def _make(self, run: QuestionRun) -> Answer:
         """Make the answer; again if what it rests on was flushed or published anew meanwhile."""
         reading = self._read(run)
         draft = self._drafted(run, reading)
@@ -201,21 +205,21 @@ class Pipeline:
             draft = self._drafted(run, reading)
         return self._told(run, reading, draft)
 
-    def _is_overtaken(self, run: Run, draft: Draft) -> bool:
+    def _is_overtaken(self, run: QuestionRun, draft: AnswerAttempt) -> bool:
         is_published_anew = self._known().revisions.get(run.scope.collection) != draft.revision
         return is_published_anew or self._cache.is_overtaken(run.outcomes, scope=run.scope)
 
-    def _begin_again(self, run: Run, reading: Reading) -> Reading:
+    def _begin_again(self, run: QuestionRun, reading: ClassifiedMessage) -> ClassifiedMessage:
         """Return the reading for another attempt from retrieval on: a new one only where it was flushed."""
         run.scope = replace(run.scope, visit=replace(run.scope.visit, clock=self._known().clock))
         readings = [outcome for outcome in run.outcomes if outcome.entry.level == "intent"]
         run.outcomes = [] if self._cache.is_overtaken(readings, scope=run.scope) else readings
         return reading if run.outcomes else self._read(run)
 
-    def _drafted(self, run: Run, reading: Reading) -> Draft:
+    def _drafted(self, run: QuestionRun, reading: ClassifiedMessage) -> AnswerAttempt:
         scope = replace(run.scope, is_personal=reading.is_personal)
         revision = self._known().revisions.get(scope.collection, "")
-        draft = partial(Draft, scope=scope, revision=revision)
+        draft = partial(AnswerAttempt, scope=scope, revision=revision)
         if reading.intent.kind == "handoff":
             return draft(passages=(), reply="person-wanted")
         passages: tuple[Passage, ...] = ()
@@ -230,7 +234,7 @@ class Pipeline:
             passages = tuple(in_canonical_order(found))
         return draft(passages=passages, reply=self._fills.reply(run, reading, scope, passages))
 
-    def _told(self, run: Run, reading: Reading, draft: Draft) -> Answer:
+    def _told(self, run: QuestionRun, reading: ClassifiedMessage, draft: AnswerAttempt) -> Answer:
         found, reply = reading.classification, draft.reply
         if isinstance(reply, str):
             text = PERSON_TEXT if reply == "person-wanted" else HANDOFF_TEXT
@@ -241,7 +245,7 @@ class Pipeline:
 
     # classify -------------------------------------------------------------------------------------------
 
-    def _read(self, run: Run) -> Reading:
+    def _read(self, run: QuestionRun) -> ClassifiedMessage:
         """Classify the message alone, and only if it leans on what came before, again in that light."""
         with run.timed("classify"):
             found = self._fills.classified(run, ())
@@ -252,7 +256,7 @@ class Pipeline:
         intent = intent_named(found.intent)
         question = found.self_contained or run.message
         texts = [run.message, question, *users_texts(context)]
-        return Reading(
+        return ClassifiedMessage(
             classification=found,
             intent=intent,
             question=question,
@@ -262,7 +266,9 @@ class Pipeline:
 
     # keep -----------------------------------------------------------------------------------------------
 
-    def _keep(self, run: Run, reading: Reading, draft: Draft, reply: Outcome) -> Answer:
+    def _keep(
+        self, run: QuestionRun, reading: ClassifiedMessage, draft: AnswerAttempt, reply: FillOutcome
+    ) -> Answer:
         """Write the complete answer to the shortcut in front, as old as the reply it rests on. One that rests
         on something stale is given, not kept: it would pass for fresh."""
         answer = self._report.made(run, reading.classification, draft.passages, reply)

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from time import perf_counter
 
-from cachemgmt.api import Bill, HandedOff, Lookup, Outcome, Reason
+from cachemgmt.api import Bill, FillOutcome, HandedOff, Lookup, Reason
 from chat.levels.scope import Scope
 from chat.types import Classification, Intent, Passage, Question, Turn
 
@@ -15,7 +15,7 @@ def nobody(_stage: str) -> None:
 
 
 @dataclass(slots=True)
-class Run:
+class QuestionRun:
     """One question under way. `message` and `turns` are as keys and models see them."""
 
     message: str
@@ -24,15 +24,17 @@ class Run:
     bill: Bill
     missed: Reason | None = None
     """Why there was no stored answer."""
-    outcomes: list[Outcome] = field(default_factory=list)
+    outcomes: list[FillOutcome] = field(default_factory=list)
     timing_ms: dict[str, float] = field(default_factory=dict)
     started: float = field(default_factory=perf_counter)
     tell: Callable[[str], None] = nobody
     """Told each stage as it begins."""
 
-    def for_refresh(self) -> "Run":
+    def for_refresh(self) -> "QuestionRun":
         """Return the run of what is made anew behind the customer's back: on a bill and a time of its own."""
-        return Run(message=self.message, turns=self.turns, scope=self.scope, bill=self.bill.for_refresh())
+        return QuestionRun(
+            message=self.message, turns=self.turns, scope=self.scope, bill=self.bill.for_refresh()
+        )
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
@@ -47,16 +49,16 @@ class Run:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Missed:
+class PendingAnswer:
     """A question that no stored answer served."""
 
     question: Question
-    run: Run
+    run: QuestionRun
     found: Lookup
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Reading:
+class ClassifiedMessage:
     """The message as classified. `question` stands alone; `context` is empty unless the message leans."""
 
     classification: Classification
@@ -67,11 +69,11 @@ class Reading:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Draft:
+class AnswerAttempt:
     """What came of one attempt at an answer: under which revision, from which passages (in the order that
     citations count in), which reply; or why it was handed to a person without one."""
 
     scope: Scope
     revision: str
     passages: tuple[Passage, ...]
-    reply: Outcome | HandedOff
+    reply: FillOutcome | HandedOff

@@ -8,8 +8,8 @@ from math import ceil
 from time import perf_counter
 from typing import Literal
 
-from cachemgmt.api import Entry, HandedOff, Outcome, Reason, Status, count
-from chat.answering.question_run import Run
+from cachemgmt.api import Entry, FillOutcome, HandedOff, Reason, Status, count
+from chat.answering.question_run import QuestionRun
 from chat.levels.counting import REUSED
 from chat.types import Answer, CacheReport, Classification, Passage, Source
 
@@ -24,7 +24,7 @@ class Reporter:
         self._age_and_ttl_s = age_and_ttl_s
 
     def stored(
-        self, run: Run, entry: Entry, *, status: Literal["hit", "stale"], reason: Reason | None = None
+        self, run: QuestionRun, entry: Entry, *, status: Literal["hit", "stale"], reason: Reason | None = None
     ) -> Answer:
         """Return the stored complete answer; `reason` why a stale one serves."""
         value = entry.value
@@ -46,7 +46,11 @@ class Reporter:
         return answer
 
     def made(
-        self, run: Run, classification: Classification, passages: Sequence[Passage], reply: Outcome
+        self,
+        run: QuestionRun,
+        classification: Classification,
+        passages: Sequence[Passage],
+        reply: FillOutcome,
     ) -> Answer:
         """Return the answer that a reply makes. `passages` in the order its citations count in."""
         status, reason = self._status(run, reply)
@@ -96,11 +100,11 @@ class Reporter:
 
     def handed_off(
         self,
-        run: Run,
+        run: QuestionRun,
         classification: Classification | None,
         text: str,
         reason: HandedOff,
-        marker: Outcome | None = None,
+        marker: FillOutcome | None = None,
     ) -> Answer:
         """Return the hand-off to a person. `marker` is the remembered or new note that validation failed."""
         if marker is None:
@@ -126,12 +130,12 @@ class Reporter:
         self._count(run, answer)
         return answer
 
-    def failed(self, run: Run, reason: str) -> None:
+    def failed(self, run: QuestionRun, reason: str) -> None:
         """Count a question that got no answer."""
         self._count_outcome(run, "error", reason, Decimal(0), 0.0)
 
     @contextmanager
-    def counting_faults(self, run: Run) -> Iterator[None]:
+    def counting_faults(self, run: QuestionRun) -> Iterator[None]:
         """Count a question that whatever is raised inside leaves without an answer."""
         try:
             yield
@@ -139,7 +143,7 @@ class Reporter:
             self.failed(run, "internal")
             raise
 
-    def _status(self, run: Run, reply: Outcome) -> tuple[Status, Reason | None]:
+    def _status(self, run: QuestionRun, reply: FillOutcome) -> tuple[Status, Reason | None]:
         """A hit only if this request caused no call to a model; stale if what it is given is."""
         if reply.status in {"bypass", "stale"}:
             return reply.status, reply.reason
@@ -151,7 +155,7 @@ class Reporter:
             return "collapsed", run.missed
         return "miss", run.missed
 
-    def _saved_usd(self, run: Run) -> Decimal | None:
+    def _saved_usd(self, run: QuestionRun) -> Decimal | None:
         costs = [entry.cost_usd for entry in reused(run)]
         return None if None in costs else sum((cost for cost in costs if cost), Decimal(0))
 
@@ -177,16 +181,16 @@ class Reporter:
             is_stored=is_stored,
         )
 
-    def _timing(self, run: Run) -> dict[str, float]:
+    def _timing(self, run: QuestionRun) -> dict[str, float]:
         stages = {stage: round(spent_ms, 3) for stage, spent_ms in run.timing_ms.items()}
         return {"total": round((perf_counter() - run.started) * 1000, 3), **stages}
 
-    def _count(self, run: Run, answer: Answer) -> None:
+    def _count(self, run: QuestionRun, answer: Answer) -> None:
         cache = answer.cache
         self._count_outcome(run, cache.status, cache.reason, answer.saved_usd, answer.saved_s)
 
     def _count_outcome(
-        self, run: Run, outcome: str, reason: str | None, saved_usd: Decimal | None, saved_s: float
+        self, run: QuestionRun, outcome: str, reason: str | None, saved_usd: Decimal | None, saved_s: float
     ) -> None:
         if run.scope.is_counted:
             count(
@@ -205,6 +209,6 @@ def level_of(status: Status) -> Literal["reply"] | None:
     return "reply" if status in REUSED else None
 
 
-def reused(run: Run) -> list[Entry]:
+def reused(run: QuestionRun) -> list[Entry]:
     """Return what the question reused."""
     return [outcome.entry for outcome in run.outcomes if outcome.status in REUSED]

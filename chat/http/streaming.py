@@ -18,7 +18,7 @@ from rest_framework.request import Request
 
 from cachemgmt.api import release_connection
 from chat.answering.pipeline import Pipeline
-from chat.answering.question_run import Missed
+from chat.answering.question_run import PendingAnswer
 from chat.errors import Overloaded
 from chat.http.bodies import rendered
 from chat.http.problems import problem_response
@@ -59,7 +59,7 @@ def in_thread(work: Callable[[], None]) -> None:
 
 def streamed(
     pipeline: Pipeline,
-    missed: Missed,
+    missed: PendingAnswer,
     *,
     in_background: Callable[[Callable[[], None]], None] = in_thread,
     keep_alive_s: float = KEEP_ALIVE_S,
@@ -94,7 +94,7 @@ def _events(told: Told, keep_alive_s: float) -> Iterator[bytes]:
         yield sent
 
 
-def _make(pipeline: Pipeline, missed: Missed, told: Told) -> None:
+def _make(pipeline: Pipeline, missed: PendingAnswer, told: Told) -> None:
     """Make the answer, telling how far it is. The last event is told, whatever happens."""
 
     def tell(stage: str) -> None:

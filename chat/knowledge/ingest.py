@@ -41,7 +41,7 @@ class Problem:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Reading:
+class FoundDocuments:
     """What was found in files: the documents that can be taken in, and the problems of the rest."""
 
     documents: tuple[SourceDocument, ...]
@@ -52,7 +52,7 @@ class _Broken(ValueError):
     """A document or a line that cannot be taken in; the message says why."""
 
 
-def read_documents(paths: Iterable[Path]) -> Reading:
+def read_documents(paths: Iterable[Path]) -> FoundDocuments:
     """Return the documents of these files and, recursively, folders.
 
     The key of a text file is its path without its suffix, seen from the given folder ("shipping/uk"), or its
@@ -70,7 +70,9 @@ def read_documents(paths: Iterable[Path]) -> Reading:
                 )
             else:
                 found[document.key] = (place, document)
-    return Reading(documents=tuple(document for _, document in found.values()), problems=tuple(problems))
+    return FoundDocuments(
+        documents=tuple(document for _, document in found.values()), problems=tuple(problems)
+    )
 
 
 def _files(paths: Iterable[Path], problems: list[Problem]) -> Iterator[tuple[Path, Path]]:

@@ -3,14 +3,14 @@
 from decimal import Decimal
 from time import perf_counter
 
-from cachemgmt.api import Lookup, Outcome, count
+from cachemgmt.api import FillOutcome, Lookup, count
 from chat.levels.scope import Scope
 
 REUSED = frozenset({"hit", "stale", "collapsed"})
 """The outcomes that saved what the entry cost, and the time that its making took."""
 
 
-def count_outcome(level: str, found: Lookup | Outcome, scope: Scope, started: float) -> None:
+def count_outcome(level: str, found: Lookup | FillOutcome, scope: Scope, started: float) -> None:
     """Count what was looked up, reused or made, beginning at `started` (by `perf_counter`)."""
     if scope.is_counted:
         reused = found.entry if found.status in REUSED else None

@@ -15,10 +15,10 @@ from cachemgmt.api import (
     Entry,
     Failed,
     Filler,
+    FillOutcome,
+    FillResult,
     Key,
     Lookup,
-    Made,
-    Outcome,
     metrics,
     normalise_message,
     release_connection,
@@ -47,7 +47,7 @@ from chat.types import Passage, Turn
 
 SHAPES_RESULTS = False  # looks up and keeps what others make: see chat.source_code
 
-KeyedFill = Callable[[Callable[[bool], Key | None]], Made]
+KeyedFill = Callable[[Callable[[bool], Key | None]], FillResult]
 
 
 class ChatResponseCache:
@@ -105,7 +105,7 @@ class ChatResponseCache:
             told = Turn(role="assistant", content=answer.text)
             scope = self.scope(message, (*last_turns(history), told), published=published)
         keys = self._keys.response(message, history, scope)
-        made = Made(
+        made = FillResult(
             value=answer.model_dump(),
             cost_usd=cost_usd,
             question=normalise_message(message),
@@ -132,7 +132,7 @@ class ChatResponseCache:
         entry = self._engine.serves_error(found, scope.visit) if self._filler.is_failure(error) else None
         return (entry, self._filler.why_stale(error)) if entry else None
 
-    def is_overtaken(self, outcomes: Sequence[Outcome], *, scope: Scope) -> bool:
+    def is_overtaken(self, outcomes: Sequence[FillOutcome], *, scope: Scope) -> bool:
         """Whether a flush that is known by now concerns one of the results."""
         known = self._engine.known()
         return any(known.is_flushed(outcome.entry, scope.collection) for outcome in outcomes)
@@ -160,7 +160,7 @@ class ChatResponseCache:
         found = reading_of(intent)
         scope = scope or self.scope(message, history)
         keys, is_own = self._keys.intent(message, history, scope), is_own_reading(found, scope)
-        made = Made(
+        made = FillResult(
             value=asdict(found),
             cost_usd=cost_usd,
             question=normalise_message(message),
@@ -177,7 +177,7 @@ class ChatResponseCache:
         *,
         refill: KeyedFill,
         scope: Scope,
-    ) -> Outcome:
+    ) -> FillOutcome:
         """Return the stored classification, else what `fill` makes. `fill` is given a function that says,
         for is_personal, under which key its result may be kept. `refill` makes a stale one anew, in another
         thread."""
@@ -210,7 +210,7 @@ class ChatResponseCache:
         scope = scope or self.scope(question)
         keys = self._keys.policy(question, revision, top_n, scope)
         under = keep_under(keys, scope)
-        made = Made(
+        made = FillResult(
             value=[asdict(passage) for passage in passages],
             cost_usd=Decimal(0),
             question=normalise_message(question),
@@ -224,11 +224,11 @@ class ChatResponseCache:
         self,
         text: str,
         embedder: str,
-        fill: Callable[[], Made],
+        fill: Callable[[], FillResult],
         *,
-        refill: Callable[[], Made],
+        refill: Callable[[], FillResult],
         scope: Scope,
-    ) -> Outcome:
+    ) -> FillOutcome:
         """Return the text's stored embedding vector, else what `fill` makes: a new revision of the policies
         embeds no question again. Made for only-if-cached, too: that forbids to fill an answer, not to look
         for its evidence. `refill` makes a stale one anew, in another thread."""
@@ -253,7 +253,7 @@ class ChatResponseCache:
         *,
         refill: KeyedFill,
         scope: Scope,
-    ) -> Outcome:
+    ) -> FillOutcome:
         """Return the stored reply made from exactly these inputs, else as `fill_intent` does."""
         keys = self._keys.reply(inputs, scope)
         return self._fill("reply", keys, fill, refill, scope)
@@ -289,7 +289,7 @@ class ChatResponseCache:
         fill: KeyedFill,
         refill: KeyedFill,
         scope: Scope,
-    ) -> Outcome:
+    ) -> FillOutcome:
         started = perf_counter()
         release_connection()  # whoever waits, for the provider or for another's fill, needs none
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from cachemgmt.api import Directives, Key, Reason, Visit, normalise_message
+from cachemgmt.api import CacheRequest, Directives, Key, Reason, normalise_message
 from chat.judging import privacy
 from chat.types import HISTORY_LENGTH, Turn
 
@@ -23,7 +23,7 @@ class Scope:
     is_personal: bool = False
     is_empty: bool = False
     is_counted: bool = True
-    visit: Visit = field(default_factory=lambda: Visit(Directives()))
+    visit: CacheRequest = field(default_factory=lambda: CacheRequest(Directives()))
 
     @property
     def barred(self) -> Reason | None:

@@ -93,7 +93,7 @@ def indexes_meant(written: object) -> object:
     return found
 
 
-class Sorted(BaseModel):
+class ClassifyForm(BaseModel):
     """What the classifying model is to return. Here and below, fields beyond these are ignored."""
 
     intent: Annotated[str, AfterValidator(intent_meant)]
@@ -104,7 +104,7 @@ class Sorted(BaseModel):
     self_contained: Annotated[str, BeforeValidator(text_or_nothing)] = ""
 
 
-class Draft(BaseModel):
+class GenerateForm(BaseModel):
     """What the writing model is to return. Citations may not be left out: a reply without any is none. An
     empty reply is for validation to reject, with an objection that makes the next draft another one."""
 
@@ -112,14 +112,18 @@ class Draft(BaseModel):
     cited: Annotated[list[int], BeforeValidator(indexes_meant)]
 
 
-class Check(BaseModel):
+class ValidateForm(BaseModel):
     """What the checking model is to return."""
 
     is_supported: bool
     objections: Annotated[list[str], BeforeValidator(texts_meant)] = []
 
 
-FORMS: Mapping[Stage, type[BaseModel]] = {"classify": Sorted, "generate": Draft, "validate": Check}
+FORMS: Mapping[Stage, type[BaseModel]] = {
+    "classify": ClassifyForm,
+    "generate": GenerateForm,
+    "validate": ValidateForm,
+}
 
 
 @cache

@@ -14,7 +14,7 @@ from cachemgmt.api import BookCall
 from chat.endpoint.client import OpenAIClient, without_credentials
 from chat.endpoint.requests import SAMPLING, ChatRequest
 from chat.judging.intents import intents
-from chat.providers.openai_forms import FORMS, Check, Draft, Sorted, schema_of
+from chat.providers.openai_forms import FORMS, ClassifyForm, GenerateForm, ValidateForm, schema_of
 from chat.providers.openai_outputs import form_in
 from chat.providers.openai_payload import payload_of, texts_in
 from chat.source_code import SOURCE
@@ -67,7 +67,7 @@ class OpenAIProvider:
         """Return what `message` wishes for; see `Provider`. An intent that does not exist becomes "other"."""
 
         def read(content: str, sent: str) -> Classification:
-            found = form_in(content, Sorted, sent=sent)
+            found = form_in(content, ClassifyForm, sent=sent)
             self_contained = found.self_contained.strip()
             if history and found.leans_on_context and not self_contained:
                 raise ValueError("a leaning message without a form that stands alone")
@@ -104,7 +104,7 @@ class OpenAIProvider:
         }
 
         def read(content: str, sent: str) -> Reply:
-            draft = form_in(content, Draft, sent=sent)
+            draft = form_in(content, GenerateForm, sent=sent)
             cited = sorted({index for index in draft.cited if 0 <= index < len(passages)})
             return Reply(text=draft.reply, cited=tuple(cited))
 
@@ -128,7 +128,7 @@ class OpenAIProvider:
         }
 
         def read(content: str, sent: str) -> Verdict:
-            check = form_in(content, Check, sent=sent)
+            check = form_in(content, ValidateForm, sent=sent)
             objections = tuple(objection.strip() for objection in check.objections if objection.strip())
             if check.is_supported and not objections:
                 return Verdict(is_supported=True)

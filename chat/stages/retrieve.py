@@ -5,7 +5,7 @@ from dataclasses import replace
 from time import perf_counter
 from typing import Protocol
 
-from cachemgmt.api import Bill, BookCall, Made
+from cachemgmt.api import Bill, BookCall, FillResult
 from chat.knowledge.embedders import Embedder
 from chat.levels.response_cache import ChatResponseCache
 from chat.levels.scope import Scope
@@ -71,11 +71,11 @@ class Retriever:
         return found
 
     def _vector(self, question: str, scope: Scope, bill: Bill) -> Sequence[float]:
-        def fill(bill: Bill) -> Made:
+        def fill(bill: Bill) -> FillResult:
             spent_before = bill.spent_usd
             vector = self._embed(question, bill.book)
             cost_usd = bill.since(spent_before)
-            return Made(value=vector, cost_usd=cost_usd, question=question, keep_under=None)
+            return FillResult(value=vector, cost_usd=cost_usd, question=question, keep_under=None)
 
         made = self._cache.fill_vector(
             question,

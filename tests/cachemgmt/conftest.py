@@ -7,7 +7,7 @@ import pytest
 from redis import Redis
 
 from cachemgmt import assembly
-from cachemgmt.api import Cache, Made, Visit, cache_engine
+from cachemgmt.api import Cache, CacheRequest, FillResult, cache_engine
 from cachemgmt.engine.keys import Key
 from cachemgmt.engine.reuse.freshness import Directives
 from cachemgmt.engine.stores.base import Store
@@ -40,7 +40,7 @@ class Shelf:
     ) -> Key:
         """Store an answer to the question; return its key."""
         key = self.key(question, level=level, collection=collection)
-        made = Made(
+        made = FillResult(
             value={"text": "yes"},
             cost_usd=Decimal("0.06"),
             question=question,
@@ -48,13 +48,13 @@ class Shelf:
             tags=tags,
             made_at=time.time() - age_s,
         )
-        _, is_kept = self.engine.keep(key, made, Visit(Directives()))
+        _, is_kept = self.engine.keep(key, made, CacheRequest(Directives()))
         assert is_kept
         return key
 
     def has(self, key: Key) -> bool:
         """Whether the entry would be reused."""
-        return bool(self.engine.lookup([key], Visit(Directives())))
+        return bool(self.engine.lookup([key], CacheRequest(Directives())))
 
     def holds(self, key: Key) -> bool:
         """Whether the entry takes up room, reused or not."""

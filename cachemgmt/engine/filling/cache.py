@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from cachemgmt.engine.entry import Entry, decode_stored, encode
 from cachemgmt.engine.errors import StoreError
-from cachemgmt.engine.filling.results import IfError, Lookup, Made, Visit
+from cachemgmt.engine.filling.results import CacheRequest, FillResult, IfError, Lookup
 from cachemgmt.engine.keys import Key
 from cachemgmt.engine.reasons import Reason
 from cachemgmt.engine.reuse.freshness import age_s, retention_s, ttl_left_s
@@ -47,7 +47,7 @@ class Cache:
     def lookup(
         self,
         keys: Sequence[Key],
-        visit: Visit,
+        visit: CacheRequest,
         *,
         barred: Reason | None = None,
         accept: Accept = accept_any,
@@ -75,7 +75,7 @@ class Cache:
         keys: Sequence[Key],
         found: Sequence[bytes | None],
         clock: bytes | None,
-        visit: Visit,
+        visit: CacheRequest,
         *,
         barred: Reason | None = None,
         accept: Accept = accept_any,
@@ -125,12 +125,12 @@ class Cache:
         elif raw is not None and entry is None:
             self._try_store(lambda: store.remove({key.name: raw}))
 
-    def _store_again(self, key: Key, entry: Entry, body: bytes, visit: Visit) -> None:
+    def _store_again(self, key: Key, entry: Entry, body: bytes, visit: CacheRequest) -> None:
         stays_s = self.stays_s(entry, key, visit)
         if stays_s is not None:
             self._try_store(lambda: self.store_for(visit).set(key.name, body, stays_s))
 
-    def serves_error(self, found: Lookup, visit: Visit) -> Entry | None:
+    def serves_error(self, found: Lookup, visit: CacheRequest) -> Entry | None:
         """Return the entry that serves while the provider fails, if there is one: judged once more, as it
         may have been flushed since the look-up."""
         candidate = found.if_error
@@ -146,7 +146,7 @@ class Cache:
         """Return what is known of decisions, without a query or a round trip."""
         return self._source.known()
 
-    def reread_clock(self, visit: Visit) -> tuple[Knowledge, bool]:
+    def reread_clock(self, visit: CacheRequest) -> tuple[Knowledge, bool]:
         """Return what is known now, and whether that is all there is to know. One round trip."""
         clock = None
         if self._is_enabled:
@@ -160,13 +160,13 @@ class Cache:
         is_current = self._source.is_current(told)
         return self._source.known(), is_current  # read after the question: the answer is about no older one
 
-    def store_for(self, visit: Visit) -> Store:
+    def store_for(self, visit: CacheRequest) -> Store:
         """Return the store as the visit's request sees it."""
         if visit.store is None:
             visit.store = self.store.session()
         return visit.store
 
-    def _declined(self, visit: Visit) -> Reason | None:
+    def _declined(self, visit: CacheRequest) -> Reason | None:
         """Return why the request itself does not want stored results, None if it does."""
         if visit.directives.no_store:
             return "no-store"
@@ -178,21 +178,21 @@ class Cache:
             return "switched-off"
         return None if known.is_enabled(level) else "level-off"
 
-    def _found_nothing(self, visit: Visit, known: Knowledge, reason: Reason) -> Lookup:
+    def _found_nothing(self, visit: CacheRequest, known: Knowledge, reason: Reason) -> Lookup:
         self._note_clock(visit, known)
         return Lookup(entry=None, reason=reason)
 
-    def _note_clock(self, visit: Visit, known: Knowledge) -> None:
+    def _note_clock(self, visit: CacheRequest, known: Knowledge) -> None:
         if visit.clock is None:
             visit.clock = known.clock
 
     def _judge(
-        self, entry: Entry, key: Key, visit: Visit, known: Knowledge, accept: Accept
+        self, entry: Entry, key: Key, visit: CacheRequest, known: Knowledge, accept: Accept
     ) -> tuple[Use, Reason | None]:
         now = self._now()
         return judge(entry, key, known=known, now=now, directives=visit.directives, accept=accept)
 
-    def objection(self, entry: Entry, key: Key, visit: Visit, *, waited_s: float) -> Reason | None:
+    def objection(self, entry: Entry, key: Key, visit: CacheRequest, *, waited_s: float) -> Reason | None:
         """Return why somebody who waited that long for the entry may not take it, by all that is known now;
         None if he may. His max-age counts from when he asked."""
         asked, known = visit.directives, self._source.known()
@@ -201,7 +201,7 @@ class Cache:
         switch = self._switched_off(key.level, known)
         return switch or judge(entry, key, known=known, now=self._now(), directives=asked)[1]
 
-    def is_sure(self, visit: Visit) -> bool:
+    def is_sure(self, visit: CacheRequest) -> bool:
         """Whether all is known that was decided up to a second ago. At most one round trip."""
         return self._source.is_current(None) or self.reread_clock(visit)[1]
 
@@ -211,7 +211,7 @@ class Cache:
         rule = self._source.known().rule(entry.level, entry.intent)
         return age_s(entry, now), ttl_left_s(entry, rule, now)
 
-    def envelope(self, key: Key, made: Made, visit: Visit) -> Entry:
+    def envelope(self, key: Key, made: FillResult, visit: CacheRequest) -> Entry:
         """Return what was made as an entry of the key."""
         known = self._source.known()
         return Entry(
@@ -229,7 +229,7 @@ class Cache:
             max_ttl_s=made.max_ttl_s,
         )
 
-    def keep(self, key: Key, made: Made, visit: Visit) -> tuple[Entry, bool]:
+    def keep(self, key: Key, made: FillResult, visit: CacheRequest) -> tuple[Entry, bool]:
         """Store what was made; return its envelope and whether it was kept.
 
         Nothing is kept that was not made for `key`, that the request or an operator bars, or whose making
@@ -242,7 +242,7 @@ class Cache:
         body = encode(entry)
         return entry, self._try_store(lambda: self.store_for(visit).set(key.name, body, stays_s))
 
-    def stays_s(self, entry: Entry, key: Key, visit: Visit) -> float | None:
+    def stays_s(self, entry: Entry, key: Key, visit: CacheRequest) -> float | None:
         """Return for how long the store is to keep the entry, None where it is not to be kept."""
         known = self._source.known()
         rule = known.rule(key.level, entry.intent)

@@ -12,7 +12,7 @@ from cachemgmt.engine.filling.flight import Flight, Flights
 from cachemgmt.engine.filling.keeping import Keeper
 from cachemgmt.engine.filling.lease import FAILED, LEASE_S, UNSHARED, Heartbeat, Lease, new_token
 from cachemgmt.engine.filling.refreshing import Refreshes
-from cachemgmt.engine.filling.results import MISSES, Made, Outcome, Status, Visit
+from cachemgmt.engine.filling.results import MISSES, CacheRequest, FillOutcome, FillResult, Status
 from cachemgmt.engine.keys import Key
 from cachemgmt.engine.reasons import Failed, Reason
 from cachemgmt.engine.reuse.knowledge import CLOCK_NAME
@@ -28,12 +28,12 @@ POLL_GROWTH = 1.5
 
 
 @dataclass(slots=True)
-class _Wanted:
+class _FillRequest:
     """A miss: what is wanted, how to make it, for whom."""
 
     keys: Sequence[Key]
-    fill: Callable[[], Made]
-    visit: Visit
+    fill: Callable[[], FillResult]
+    visit: CacheRequest
     reason: Reason | None
 
     @property
@@ -64,17 +64,17 @@ class Filler:
         self._sleep = sleep
         self._heartbeat = heartbeat or Heartbeat(cache.store, monotonic)
         self._keeper = Keeper(cache)
-        self._flights: Flights[Outcome | None] = Flights(monotonic)
+        self._flights: Flights[FillOutcome | None] = Flights(monotonic)
 
     def get_or_fill(
         self,
         keys: Sequence[Key],
-        fill: Callable[[], Made],
-        visit: Visit,
+        fill: Callable[[], FillResult],
+        visit: CacheRequest,
         *,
         barred: Reason | None = None,
-        refill: Callable[[], Made] | None = None,
-    ) -> Outcome:
+        refill: Callable[[], FillResult] | None = None,
+    ) -> FillOutcome:
         """Return a reusable entry under one of the keys, else what `fill` makes, keeping it.
 
         Of all who miss the same first key at once, in whatever process, one fills; the others wait for it
@@ -86,12 +86,12 @@ class Filler:
         where no more may wait, NotFilled after the wait.
         """
         found = self.cache.lookup(keys, visit, barred=barred)
-        wanted = _Wanted(keys, fill, visit, found.reason)
+        wanted = _FillRequest(keys, fill, visit, found.reason)
         if found.entry:
             if found.is_stale:
-                again = replace(wanted, fill=refill or fill, visit=Visit(clock=visit.clock))
+                again = replace(wanted, fill=refill or fill, visit=CacheRequest(clock=visit.clock))
                 self.refreshes.begin(wanted.digest, lambda: self._share(again))
-            return Outcome(status=found.status, entry=found.entry, is_stored=True, reason=found.reason)
+            return FillOutcome(status=found.status, entry=found.entry, is_stored=True, reason=found.reason)
         if visit.directives.only_if_cached:
             raise NotStored
         try:
@@ -104,7 +104,7 @@ class Filler:
             stale = self.cache.serves_error(found, visit) if self.is_failure(error) else None
             if stale is None:
                 raise
-            return Outcome(status="stale", entry=stale, is_stored=True, reason=self.why_stale(error))
+            return FillOutcome(status="stale", entry=stale, is_stored=True, reason=self.why_stale(error))
 
     def is_failure(self, error: Exception) -> bool:
         """Whether a stale entry may serve in place of the error: the provider's, or no room to ask it."""
@@ -116,7 +116,7 @@ class Filler:
 
     # in this process ------------------------------------------------------------------------------------
 
-    def _share(self, wanted: _Wanted) -> Outcome:
+    def _share(self, wanted: _FillRequest) -> FillOutcome:
         asked_at = self._monotonic()
         give_up_at = asked_at + 2 * self._fill_s + LEASE_S
         has_waited = False
@@ -148,7 +148,7 @@ class Filler:
             # It was flushed before he came: one of those who waited fills again.
         raise NotFilled
 
-    def _lead(self, wanted: _Wanted, flight: Flight[Outcome | None]) -> Outcome:
+    def _lead(self, wanted: _FillRequest, flight: Flight[FillOutcome | None]) -> FillOutcome:
         try:
             outcome = self._with_lease(wanted, flight)
         except Exception as error:
@@ -165,7 +165,7 @@ class Filler:
 
     # across processes -----------------------------------------------------------------------------------
 
-    def _with_lease(self, wanted: _Wanted, flight: Flight[Outcome | None]) -> Outcome | None:
+    def _with_lease(self, wanted: _FillRequest, flight: Flight[FillOutcome | None]) -> FillOutcome | None:
         """Return what another process fills meanwhile, else fill; None where each must fill for himself."""
         give_up_at = self._monotonic() + self._fill_s + LEASE_S
         token, poll_s, has_waited = new_token(), FIRST_POLL_S, False
@@ -185,7 +185,7 @@ class Filler:
                 if holder in {None, token}:
                     self._keeper.give_back(lease)
                 status: Status = "collapsed" if has_waited else "hit"
-                return Outcome(status=status, entry=again.entry, is_stored=True, reason=wanted.reason)
+                return FillOutcome(status=status, entry=again.entry, is_stored=True, reason=wanted.reason)
             if holder in {None, token}:  # its own: of a command that was given up on, and carried out late
                 flight.deadline = lease.deadline
                 return self._fill_under(lease, wanted)
@@ -198,7 +198,7 @@ class Filler:
             poll_s = min(poll_s * POLL_GROWTH, LONGEST_POLL_S)
         raise NotFilled
 
-    def _fill_under(self, lease: Lease, wanted: _Wanted) -> Outcome:
+    def _fill_under(self, lease: Lease, wanted: _FillRequest) -> FillOutcome:
         try:
             with self._heartbeat.keeping(lease):
                 made = self._timed(wanted.fill)
@@ -216,11 +216,11 @@ class Filler:
 
     # the fill itself ------------------------------------------------------------------------------------
 
-    def _fill_alone(self, wanted: _Wanted, status: Status) -> Outcome:
+    def _fill_alone(self, wanted: _FillRequest, status: Status) -> FillOutcome:
         made = self._timed(wanted.fill)
         return self._keeper.kept(made, wanted.keys[0], wanted.visit, reason=wanted.reason, status=status)
 
-    def _timed(self, fill: Callable[[], Made]) -> Made:
+    def _timed(self, fill: Callable[[], FillResult]) -> FillResult:
         started = self._monotonic()
         made = fill()
         spent_s = max(0.0, self._monotonic() - started)

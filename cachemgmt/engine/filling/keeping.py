@@ -7,7 +7,7 @@ from cachemgmt.engine.entry import Entry, encode
 from cachemgmt.engine.errors import StoreError
 from cachemgmt.engine.filling.cache import Cache
 from cachemgmt.engine.filling.lease import LEASE_S, NOTE_S, UNSHARED, Lease
-from cachemgmt.engine.filling.results import Made, Outcome, Status, Visit
+from cachemgmt.engine.filling.results import CacheRequest, FillOutcome, FillResult, Status
 from cachemgmt.engine.keys import Key
 from cachemgmt.engine.reasons import Reason
 from cachemgmt.engine.reuse.knowledge import CLOCK_NAME
@@ -33,14 +33,14 @@ class Keeper:
 
     def kept(
         self,
-        made: Made,
+        made: FillResult,
         shared: Key,
-        visit: Visit,
+        visit: CacheRequest,
         lease: Lease | None = None,
         *,
         reason: Reason | None,
         status: Status = "miss",
-    ) -> Outcome:
+    ) -> FillOutcome:
         """Keep what was made, unless a flush has overtaken it, and give back the lease, which is for the
         `shared` key. `reason` and `status` are the miss's."""
         key = made.keep_under or shared
@@ -57,7 +57,7 @@ class Keeper:
                 self.give_back(lease, note=b"" if is_overtaken else UNSHARED)
         if not is_stored and made.reason:
             status, reason = "bypass", made.reason
-        return Outcome(
+        return FillOutcome(
             status=status,
             entry=entry,
             is_stored=is_stored,
@@ -67,7 +67,7 @@ class Keeper:
             reason=reason,
         )
 
-    def _keep_leased(self, lease: Lease, key: Key, made: Made, visit: Visit) -> bool:
+    def _keep_leased(self, lease: Lease, key: Key, made: FillResult, visit: CacheRequest) -> bool:
         """Store the entry iff the lease is held, still or again; return whether it was stored."""
         entry = self._cache.envelope(key, made, visit)
         try:
@@ -81,7 +81,7 @@ class Keeper:
             lease.is_lost = fate == "lost"
         return fate == "stored"
 
-    def _put(self, lease: Lease, entry: Entry, key: Key, visit: Visit) -> Fate:
+    def _put(self, lease: Lease, entry: Entry, key: Key, visit: CacheRequest) -> Fate:
         stays_s = self._cache.stays_s(entry, key, visit)
         if stays_s is None:
             self.give_back(lease)
@@ -90,7 +90,7 @@ class Keeper:
         is_held = store.set_leased(key.name, body, stays_s, lease=lease.name, token=lease.token)
         return "stored" if is_held else "lost"
 
-    def _takes_again(self, lease: Lease, key: Key, visit: Visit) -> bool:
+    def _takes_again(self, lease: Lease, key: Key, visit: CacheRequest) -> bool:
         """Return whether a lease that ran out, or that the store forgot, is held again: nobody has it, and
         nothing stands there that the visit would take, or that cannot be judged now."""
         holder, (raw, clock) = self._cache.store.take_lease(

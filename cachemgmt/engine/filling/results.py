@@ -7,18 +7,18 @@ from typing import Any, Literal, get_args
 from cachemgmt.engine.entry import Entry
 from cachemgmt.engine.filling.bulkhead import Place
 from cachemgmt.engine.keys import Key
-from cachemgmt.engine.reasons import Missed, Reason
+from cachemgmt.engine.reasons import MissReason, Reason
 from cachemgmt.engine.reuse.freshness import Directives
 from cachemgmt.engine.reuse.judging import Accept, accept_any
 from cachemgmt.engine.stores.base import Store
 
-MISSES: frozenset[Reason] = frozenset(get_args(Missed))
+MISSES: frozenset[Reason] = frozenset(get_args(MissReason))
 
 Status = Literal["hit", "stale", "miss", "collapsed", "bypass"]
 
 
 @dataclass(slots=True)
-class Visit:
+class CacheRequest:
     """One request's dealings with the cache. For one thread at a time.
 
     `directives` are what it asks for. `clock` is the one known before its first input was read, which
@@ -35,7 +35,7 @@ class Visit:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Made:
+class FillResult:
     """What a fill made. `keep_under` says which key it may be stored under, None that it may not be, for
     `reason`. `made_at` is the Unix time from which its age counts, None for now. `valid_until` is the Unix
     time from which it is wrong, however fresh: a policy begins or ends then."""
@@ -53,7 +53,7 @@ class Made:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Outcome:
+class FillOutcome:
     """A result and how it came about. `entry` is the envelope, also of one that was not stored.
 
     `is_storable` says that it might be: a store that fails does not keep waiters from sharing it.

@@ -41,7 +41,7 @@ class Database(Protocol):
         ...
 
 
-class Snapshot:
+class WatchedKnowledge:
     """A `KnowledgeSource` over the database. Thread-safe.
 
     In a server one thread *watches*: it alone asks the database, four times a second and whenever a look-up

@@ -9,7 +9,7 @@ import pytest
 from django.contrib.auth.models import Group, Permission, User
 from django.test import Client
 
-from cachemgmt.api import Directives, Key, Made, Visit, cache_engine
+from cachemgmt.api import CacheRequest, Directives, FillResult, Key, cache_engine
 
 Store = Callable[..., Key]
 
@@ -63,7 +63,7 @@ def store() -> Store:
         age_s: float = 0.0,
     ) -> Key:
         key = Key(level, collection, {"message": question}, "v1")
-        made = Made(
+        made = FillResult(
             value={"text": "5 days"},
             cost_usd=Decimal("0.06"),
             question=question,
@@ -71,7 +71,7 @@ def store() -> Store:
             tags=(f"intent:{intent}", f"doc:{document}", *tags),
             made_at=time.time() - age_s,
         )
-        _, is_stored = cache_engine().keep(key, made, Visit(Directives()))
+        _, is_stored = cache_engine().keep(key, made, CacheRequest(Directives()))
         assert is_stored
         return key
 
@@ -80,4 +80,4 @@ def store() -> Store:
 
 def is_reused(key: Key) -> bool:
     """Whether the next question would be answered with what is stored under the key."""
-    return bool(cache_engine().lookup([key], Visit(Directives())))
+    return bool(cache_engine().lookup([key], CacheRequest(Directives())))

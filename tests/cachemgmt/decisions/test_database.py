@@ -14,7 +14,7 @@ from cachemgmt.decisions import database as snapshot_module
 from cachemgmt.decisions.database import Decisions, decisions, snapshot
 from cachemgmt.engine.errors import SourceUnavailable
 from cachemgmt.engine.reuse.knowledge import CLOCK_NAME
-from cachemgmt.engine.reuse.watched_knowledge import Snapshot
+from cachemgmt.engine.reuse.watched_knowledge import WatchedKnowledge
 from cachemgmt.flushing import removal
 from cachemgmt.flushing.flush import EVERYTHING, entry_target, flush
 from cachemgmt.models import Clock, FlushRecord, TtlRule
@@ -80,7 +80,7 @@ def test_without_redis_a_changed_rule_acts_once_the_row_is_read_again(shelf: She
 
 @pytest.mark.django_db(transaction=True)
 def test_another_process_learns_by_the_stores_number(shelf: Shelf) -> None:
-    other = Snapshot(decisions())
+    other = WatchedKnowledge(decisions())
     known_before = other.known()
     TtlRule.objects.create(level="response", intent="refund_policy", ttl_s=5)
     assert other.known() is known_before  # nothing told it yet
@@ -89,7 +89,7 @@ def test_another_process_learns_by_the_stores_number(shelf: Shelf) -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_another_process_learns_by_the_row_without_the_store() -> None:
-    other = Snapshot(decisions())
+    other = WatchedKnowledge(decisions())
     other.known()
     TtlRule.objects.create(level="response", intent="refund_policy", ttl_s=5)
     other.catch_up()
@@ -165,7 +165,7 @@ def test_all_that_is_decided_is_known_together(monkeypatch: pytest.MonkeyPatch) 
     )
     record = flush(EVERYTHING, actor="ada")
     Clock.objects.update(floor=3)
-    known = Snapshot(decisions()).known()
+    known = WatchedKnowledge(decisions()).known()
     rule = known.rules["reply", ""]
     assert (known.clock, known.floor, known.is_on) == (record.clock, 3, True)
     assert (rule.ttl_s, rule.stale_while_revalidate_s, rule.stale_if_error_s) == (60, 5, 7)
@@ -178,7 +178,7 @@ def test_flushes_beyond_what_a_process_knows_raise_its_floor(monkeypatch: pytest
     for clock in (1, 2, 3, 4):
         FlushRecord.objects.create(clock=clock, kind="tag", match=f"doc:{clock}", actor="ada")
     FlushRecord.objects.create(clock=5, kind="tag", match="doc:4", actor="ada")  # said again: counts once
-    assert Snapshot(decisions()).known().floor == 2
+    assert WatchedKnowledge(decisions()).known().floor == 2
 
 
 @pytest.mark.django_db(transaction=True)

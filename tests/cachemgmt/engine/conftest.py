@@ -6,7 +6,7 @@ from cachemgmt.engine.filling.cache import Cache
 from cachemgmt.engine.filling.filling import Filler
 from cachemgmt.engine.filling.lease import Heartbeat
 from cachemgmt.engine.filling.refreshing import Refreshes
-from cachemgmt.engine.filling.results import Outcome
+from cachemgmt.engine.filling.results import FillOutcome
 from tests.cachemgmt.engine.fakes import Background, FakeSource, FakeTime, StagedStore, WatchedFlights
 from tests.cachemgmt.engine.processes import FakeFailures, Process
 
@@ -57,9 +57,9 @@ def filler(cache: Cache, store: StagedStore, now: FakeTime, background: Backgrou
 
 
 @pytest.fixture
-def flights(filler: Filler, now: FakeTime) -> WatchedFlights[Outcome | None]:
+def flights(filler: Filler, now: FakeTime) -> WatchedFlights[FillOutcome | None]:
     """The filler's flights, which tell who has joined."""
-    flights: WatchedFlights[Outcome | None] = WatchedFlights(now)
+    flights: WatchedFlights[FillOutcome | None] = WatchedFlights(now)
     filler._flights = flights
     return flights
 

@@ -12,7 +12,7 @@ from cachemgmt.engine.filling.cache import Cache
 from cachemgmt.engine.filling.filling import Filler
 from cachemgmt.engine.filling.flight import Flight, Flights
 from cachemgmt.engine.filling.lease import LEASE_S, RENEWALS
-from cachemgmt.engine.filling.results import Made, Outcome, Visit
+from cachemgmt.engine.filling.results import CacheRequest, FillOutcome, FillResult
 from cachemgmt.engine.keys import Key
 from cachemgmt.engine.reuse.freshness import JITTER, Directives
 from cachemgmt.engine.reuse.knowledge import CLOCK_NAME, Flush, Flushes, FlushKind, Knowledge
@@ -197,16 +197,16 @@ def make_key(message: str = "fee?", *, level: str = "reply", collection: str = "
     return Key(level, collection, {"message": message}, "v1")
 
 
-def make_made(key: Key | None, value: Any = "made", **fields: Any) -> Made:
+def make_made(key: Key | None, value: Any = "made", **fields: Any) -> FillResult:
     defaults: dict[str, Any] = {"cost_usd": Decimal("0.06"), "question": "fee", "keep_under": key}
-    return Made(value=value, **{**defaults, **fields})
+    return FillResult(value=value, **{**defaults, **fields})
 
 
 KEY = make_key()
 
 
-def visit(**directives: Any) -> Visit:
-    return Visit(directives=Directives(**directives))
+def visit(**directives: Any) -> CacheRequest:
+    return CacheRequest(directives=Directives(**directives))
 
 
 def keep(cache: Cache, key: Key = KEY, value: object = "made", **fields: Any) -> bool:
@@ -240,7 +240,7 @@ class Fill:
         """What it raises instead of making something."""
         self.calls = 0
 
-    def __call__(self) -> Made:
+    def __call__(self) -> FillResult:
         self.calls += 1
         call = self.calls
         if call == 1:
@@ -262,11 +262,11 @@ class Hung(Fill):
         assert self.let_go.wait(WITHIN_S)
 
 
-def never() -> Made:
+def never() -> FillResult:
     raise AssertionError("nothing was to be filled")
 
 
-def take(filler: Filler, fill: Callable[[], Made], *keys: Key, **directives: object) -> Outcome:
+def take(filler: Filler, fill: Callable[[], FillResult], *keys: Key, **directives: object) -> FillOutcome:
     return filler.get_or_fill(keys or (KEY,), fill, visit(**directives))
 
 

@@ -8,7 +8,7 @@ from cachemgmt.engine.filling.cache import Cache
 from cachemgmt.engine.filling.filling import FILL_S, Filler
 from cachemgmt.engine.filling.lease import Heartbeat
 from cachemgmt.engine.filling.refreshing import Refreshes
-from cachemgmt.engine.filling.results import Outcome
+from cachemgmt.engine.filling.results import FillOutcome
 from cachemgmt.engine.keys import Key
 from cachemgmt.engine.reuse.knowledge import KnowledgeSource
 from cachemgmt.engine.stores.base import Store
@@ -80,7 +80,7 @@ class Filling:
     ) -> None:
         self._begun, self._may_end = threading.Event(), threading.Event()
         self.fill = Fill(kept_under, during=self._hang, error=error)
-        self._call: Future[Outcome] = threads.start(
+        self._call: Future[FillOutcome] = threads.start(
             lambda: take(process.filler, self.fill, *keys, **directives)
         )
         assert self._begun.wait(WITHIN_S)
@@ -89,7 +89,7 @@ class Filling:
         self._begun.set()
         assert self._may_end.wait(WITHIN_S), "nobody ended the fill"
 
-    def end(self) -> Outcome:
+    def end(self) -> FillOutcome:
         """Let it end, and wait for that."""
         self._may_end.set()
         return self._call.result(WITHIN_S)

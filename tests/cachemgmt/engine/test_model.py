@@ -71,11 +71,11 @@ def keep_no_spare_copy(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def believe_any_history(monkeypatch: pytest.MonkeyPatch) -> None:
-    def catch_up(self: watched_knowledge.Snapshot, *, told: int | None = None) -> int:
+    def catch_up(self: watched_knowledge.WatchedKnowledge, *, told: int | None = None) -> int:
         with self._asking:
             return self._ask()
 
-    monkeypatch.setattr(watched_knowledge.Snapshot, "catch_up", catch_up)
+    monkeypatch.setattr(watched_knowledge.WatchedKnowledge, "catch_up", catch_up)
 
 
 MUTANTS: Mapping[str, object] = {

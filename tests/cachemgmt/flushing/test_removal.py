@@ -12,7 +12,7 @@ from redis import Redis
 
 from cachemgmt.api import cache_engine
 from cachemgmt.decisions.database import decisions
-from cachemgmt.engine.reuse.watched_knowledge import Snapshot
+from cachemgmt.engine.reuse.watched_knowledge import WatchedKnowledge
 from cachemgmt.engine.stores.breaker import Breaker
 from cachemgmt.engine.stores.failover import FailoverStore
 from cachemgmt.engine.stores.memory import MemoryStore
@@ -247,7 +247,7 @@ class TestTrimming:
         assert FlushRecord.objects.count() == 3
         floor = Clock.objects.get().floor
         assert floor < FlushRecord.objects.order_by("clock").values_list("clock", flat=True)[0]
-        other = Snapshot(decisions()).known()
+        other = WatchedKnowledge(decisions()).known()
         assert (other.floor, other.clock) == (floor, Clock.objects.get().number)
         watch_clock()
         assert (shelf.has(oldest), shelf.has(younger)) == (False, True)

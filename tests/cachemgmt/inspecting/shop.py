@@ -15,7 +15,7 @@ from cachemgmt.engine.stores.failover import FailoverStore
 from cachemgmt.engine.stores.memory import MemoryStore
 from cachemgmt.engine.stores.redis import RedisStore
 from cachemgmt.inspecting.inspector import Inspector
-from cachemgmt.inspecting.stored_entry import Wanted
+from cachemgmt.inspecting.stored_entry import EntryFilter
 from tests.fakes.clock import FakeClock
 
 KNOWN = Knowledge(
@@ -67,7 +67,7 @@ class Shop:
         self.store.set(key.name, encode(entry), TTL_S)
         return key.name
 
-    def questions(self, wanted: Wanted, known: Knowledge = KNOWN) -> set[str]:
+    def questions(self, wanted: EntryFilter, known: Knowledge = KNOWN) -> set[str]:
         """Return the questions of all pages."""
         found, cursor = set(), ""
         while True:

@@ -13,8 +13,8 @@ from cachemgmt.engine.stores.breaker import Breaker
 from cachemgmt.engine.stores.failover import FailoverStore
 from cachemgmt.engine.stores.memory import MemoryStore
 from cachemgmt.engine.stores.redis import RedisStore
-from cachemgmt.inspecting.inspector import EntryPage, Found, ServerInfo, Size, inspector
-from cachemgmt.inspecting.stored_entry import Wanted
+from cachemgmt.inspecting.inspector import EntryPage, InspectedEntry, ServerInfo, Size, inspector
+from cachemgmt.inspecting.stored_entry import EntryFilter
 from tests.cachemgmt.conftest import Shelf
 from tests.cachemgmt.inspecting.shop import KNOWN, TTL_S, Shop, shop, store_of
 from tests.fakes.clock import FakeClock
@@ -55,12 +55,12 @@ def stocked(shop: Shop) -> Shop:
     ids=lambda value: None if isinstance(value, set) else str(value),
 )
 def test_a_list_holds_what_is_wanted(stocked: Shop, wanted: dict[str, str], questions: set[str]) -> None:
-    assert stocked.questions(Wanted(**wanted)) == questions
+    assert stocked.questions(EntryFilter(**wanted)) == questions
 
 
 def test_flushed_entries_can_be_listed_before_they_are_removed(stocked: Shop) -> None:
     known = replace(KNOWN, flushes=Flushes([Flush(clock=6, kind="tag", match="customer:17")]))
-    assert stocked.questions(Wanted(state="flushed"), known) == {"where is my order"}
+    assert stocked.questions(EntryFilter(state="flushed"), known) == {"where is my order"}
 
 
 def test_a_list_leaves_out_all_that_is_no_entry(shop: Shop) -> None:
@@ -98,7 +98,7 @@ def test_a_page_looks_on_until_it_has_found_some(shop: Shop) -> None:
     for number in range(300):
         shop.put(f"question {number}")
     shop.put("a needle")
-    page = shop.look().page(Wanted(question="needle"), count=5)
+    page = shop.look().page(EntryFilter(question="needle"), count=5)
     assert [entry.question for entry in page.entries] == ["a needle"]
     assert not page.has_more
 
@@ -107,7 +107,7 @@ def test_a_search_that_takes_too_long_leads_on_from_where_it_was(shop: Shop) -> 
     for number in range(300):
         shop.put(f"question {number}")
     ticks = iter(range(0, 10_000, 2))
-    page = shop.look(monotonic=lambda: float(next(ticks))).page(Wanted(question="needle"), count=5)
+    page = shop.look(monotonic=lambda: float(next(ticks))).page(EntryFilter(question="needle"), count=5)
     assert (page.entries, page.has_more) == ((), True)
 
 
@@ -132,7 +132,7 @@ def test_a_count_that_is_none_is_refused(shop: Shop, count: int) -> None:
 
 
 def test_size_counts_entries_and_bytes(stocked: Shop) -> None:
-    whole, part = stocked.look().size(), stocked.look().size(Wanted(level="reply"))
+    whole, part = stocked.look().size(), stocked.look().size(EntryFilter(level="reply"))
     assert (whole.entries, part.entries) == (6, 1)
     assert whole.bytes > part.bytes > 100
     assert whole.is_complete
@@ -166,7 +166,10 @@ def test_nothing_raises_while_redis_is_out(frozen: RedisServer, kind: str) -> No
     name = shop.put("fee")
     frozen.freeze()
     look = shop.look()
-    told: list[Found | EntryPage | Size | ServerInfo] = [look.get("1f2e3d4c5b6a7988"), look.get(name)]
+    told: list[InspectedEntry | EntryPage | Size | ServerInfo] = [
+        look.get("1f2e3d4c5b6a7988"),
+        look.get(name),
+    ]
     told += [look.page(), look.size(), look.server()]
     assert all("annot be reached" in one.problem for one in told)
     assert look.exists("1f2e3d4c5b6a7988") is None

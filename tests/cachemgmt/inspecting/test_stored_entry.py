@@ -9,8 +9,8 @@ import pytest
 from cachemgmt.engine.entry import Entry, encode
 from cachemgmt.engine.keys import Key
 from cachemgmt.engine.reuse.knowledge import Flush, Flushes, Knowledge, Rule
-from cachemgmt.inspecting.inspector import STEP, Found
-from cachemgmt.inspecting.stored_entry import Wanted
+from cachemgmt.inspecting.inspector import STEP, InspectedEntry
+from cachemgmt.inspecting.stored_entry import EntryFilter
 from tests.cachemgmt.inspecting.shop import KNOWN, TTL_S, Shop, shop
 
 __all__ = ["shop"]
@@ -47,7 +47,7 @@ def test_an_entry_of_all_is_nobodys_own(shop: Shop) -> None:
 @pytest.mark.parametrize("named", ["1f2e3d4c5b6a7988", "response:shop:{" + "0" * 32 + "}"])
 def test_what_is_not_stored_is_not_found(shop: Shop, named: str) -> None:
     shop.put("fee")
-    assert shop.look().get(named) == Found()
+    assert shop.look().get(named) == InspectedEntry()
     assert shop.look().exists(named) is False
 
 
@@ -164,5 +164,5 @@ def test_passages_of_an_earlier_revision_are_barred(shop: Shop) -> None:
 )
 def test_a_filter_that_makes_no_sense_is_named(wanted: dict[str, str], said: str) -> None:
     with pytest.raises(ValueError) as caught:
-        Wanted(**wanted)
+        EntryFilter(**wanted)
     assert said in str(caught.value)

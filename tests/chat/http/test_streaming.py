@@ -12,7 +12,7 @@ from django.test import Client, RequestFactory
 from rest_framework.request import Request
 
 from chat import assembly
-from chat.answering.question_run import Missed
+from chat.answering.question_run import PendingAnswer
 from chat.errors import Overloaded
 from chat.http import streaming, views
 from chat.http.streaming import KEEP_ALIVE, streamed, wants_events
@@ -139,10 +139,10 @@ def test_a_bug_is_told_without_its_cause_and_logged(
     assert [record.levelno for record in caplog.records] == [logging.ERROR]
 
 
-def missed(kitchen: Kitchen) -> Missed:
+def missed(kitchen: Kitchen) -> PendingAnswer:
     """Return the question as the pipeline has looked it up: nothing is stored for it yet."""
     found = kitchen.pipeline.look_up(Question(message=REFUND, collection=COLLECTION))
-    assert isinstance(found, Missed)
+    assert isinstance(found, PendingAnswer)
     return found
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from chat.knowledge.ingest import Reading, read_documents
+from chat.knowledge.ingest import FoundDocuments, read_documents
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def write_lines(path: Path, *rows: object) -> Path:
     return path
 
 
-def problems(reading: Reading, folder: Path) -> list[str]:
+def problems(reading: FoundDocuments, folder: Path) -> list[str]:
     return [str(problem).replace(f"{folder}/", "") for problem in reading.problems]
 
 

@@ -5,7 +5,7 @@ import pytest
 from cachemgmt.engine.errors import NotStored, StoreUnavailable
 from cachemgmt.engine.filling.cache import Cache
 from cachemgmt.engine.filling.filling import Filler
-from cachemgmt.engine.filling.results import Made
+from cachemgmt.engine.filling.results import FillResult
 from tests.cachemgmt.engine.fakes import (
     KEY,
     FakeSource,
@@ -43,7 +43,7 @@ def test_a_time_set_back_during_a_fill_makes_it_take_no_time(filler: Filler, now
 
 @pytest.mark.parametrize("error", [LookupError("x"), SystemExit(1)])
 def test_a_failed_fill_is_raised_unchanged_and_not_kept(filler: Filler, error: BaseException) -> None:
-    def fail() -> Made:
+    def fail() -> FillResult:
         raise error
 
     with pytest.raises(type(error)) as caught:

@@ -8,7 +8,7 @@ import pytest
 from cachemgmt.engine.errors import StoreUnavailable
 from cachemgmt.engine.filling.filling import Filler
 from cachemgmt.engine.filling.flight import Flight
-from cachemgmt.engine.filling.results import Made, Outcome
+from cachemgmt.engine.filling.results import FillOutcome, FillResult
 from tests.cachemgmt.engine.fakes import (
     KEY,
     WITHIN_S,
@@ -31,7 +31,7 @@ CROWD = 50
 # Together -----------------------------------------------------------------------------------------------
 
 
-def test_a_crowd_pays_once(filler: Filler, flights: WatchedFlights[Outcome | None]) -> None:
+def test_a_crowd_pays_once(filler: Filler, flights: WatchedFlights[FillOutcome | None]) -> None:
     fill = Fill(during=lambda: flights.await_joined(CROWD))
     with Threads() as threads:
         calls = threads.start_together(CROWD, lambda: take(filler, fill))
@@ -57,13 +57,13 @@ def test_every_key_is_filled_once_however_the_threads_fall(filler: Filler) -> No
 
 
 def test_a_failing_fill_reaches_the_whole_crowd_and_is_not_kept(
-    filler: Filler, flights: WatchedFlights[Outcome | None]
+    filler: Filler, flights: WatchedFlights[FillOutcome | None]
 ) -> None:
     error = LookupError("the model is out")
     error.hint = "ask later"  # type: ignore[attr-defined]
     failed = 0
 
-    def fail() -> Made:
+    def fail() -> FillResult:
         nonlocal failed
         failed += 1
         flights.await_joined(CROWD)
@@ -83,7 +83,7 @@ def test_a_failing_fill_reaches_the_whole_crowd_and_is_not_kept(
 
 @pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt()])
 def test_what_ends_the_fillers_thread_ends_no_other(
-    filler: Filler, flights: WatchedFlights[Outcome | None], error: BaseException
+    filler: Filler, flights: WatchedFlights[FillOutcome | None], error: BaseException
 ) -> None:
     dies, fills = Hung(), Fill()
     dies.error = error
@@ -108,7 +108,7 @@ def test_different_keys_do_not_wait_for_each_other(filler: Filler) -> None:
 
 
 def test_a_result_that_may_not_be_kept_is_given_to_nobody_else(
-    filler: Filler, flights: WatchedFlights[Outcome | None]
+    filler: Filler, flights: WatchedFlights[FillOutcome | None]
 ) -> None:
     fill = Fill(None, during=lambda: flights.await_joined(10))
     with Threads() as threads:
@@ -118,7 +118,7 @@ def test_a_result_that_may_not_be_kept_is_given_to_nobody_else(
 
 
 def test_a_result_for_one_customer_is_given_to_him_alone(
-    filler: Filler, flights: WatchedFlights[Outcome | None]
+    filler: Filler, flights: WatchedFlights[FillOutcome | None]
 ) -> None:
     ann, bob = make_key("ann"), make_key("bob")
     is_filling = Event()
@@ -139,7 +139,7 @@ def test_a_result_for_one_customer_is_given_to_him_alone(
 
 
 def test_a_crowd_shares_a_result_that_could_not_be_stored(
-    filler: Filler, store: StagedStore, flights: WatchedFlights[Outcome | None]
+    filler: Filler, store: StagedStore, flights: WatchedFlights[FillOutcome | None]
 ) -> None:
     store.fails = {"get_many": StoreUnavailable(), "set_leased": StoreUnavailable()}
     fill = Fill(during=lambda: flights.await_joined(CROWD))
@@ -153,7 +153,7 @@ def test_a_crowd_shares_a_result_that_could_not_be_stored(
 @pytest.mark.parametrize(("made_before_s", "is_shared"), [(0, True), (4, True), (6, False)])
 def test_a_waiters_max_age_counts_from_his_asking(
     filler: Filler,
-    flights: WatchedFlights[Outcome | None],
+    flights: WatchedFlights[FillOutcome | None],
     now: FakeTime,
     monkeypatch: pytest.MonkeyPatch,
     made_before_s: float,
@@ -162,14 +162,14 @@ def test_a_waiters_max_age_counts_from_his_asking(
     """What is made while he waits is no older than what he would make, however late he is woken."""
     land = flights.land
 
-    def land_late(key: str, flight: Flight[Outcome | None], result: Outcome | None) -> None:
+    def land_late(key: str, flight: Flight[FillOutcome | None], result: FillOutcome | None) -> None:
         now.advance(2)
         land(key, flight, result)
 
     monkeypatch.setattr(flights, "land", land_late)
     made_at, may_end = now() - made_before_s, Event()
 
-    def fill() -> Made:
+    def fill() -> FillResult:
         assert may_end.wait(WITHIN_S)
         return make_made(KEY, "made 1", made_at=made_at)
 
@@ -227,7 +227,7 @@ def test_what_was_flushed_while_it_was_made_is_dead_on_arrival(
 
 
 def test_one_who_came_after_a_flush_does_not_take_what_was_begun_before_it(
-    filler: Filler, store: StagedStore, source: FakeSource, flights: WatchedFlights[Outcome | None]
+    filler: Filler, store: StagedStore, source: FakeSource, flights: WatchedFlights[FillOutcome | None]
 ) -> None:
     is_flushed = Event()
 
@@ -247,7 +247,7 @@ def test_one_who_came_after_a_flush_does_not_take_what_was_begun_before_it(
 
 
 def test_a_flush_of_something_else_lets_a_waiter_share(
-    filler: Filler, store: StagedStore, source: FakeSource, flights: WatchedFlights[Outcome | None]
+    filler: Filler, store: StagedStore, source: FakeSource, flights: WatchedFlights[FillOutcome | None]
 ) -> None:
     is_flushed = Event()
 

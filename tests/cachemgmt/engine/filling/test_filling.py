@@ -7,7 +7,7 @@ import pytest
 from cachemgmt.engine.filling.cache import Cache
 from cachemgmt.engine.filling.filling import Filler
 from cachemgmt.engine.filling.lease import Heartbeat
-from cachemgmt.engine.filling.results import Made, Outcome
+from cachemgmt.engine.filling.results import FillOutcome, FillResult
 from tests.cachemgmt.engine.fakes import (
     KEY,
     WITHIN_S,
@@ -29,7 +29,7 @@ FILL_S = 0.02
 """A waiter's patience is real time, counted out on a time that the test moves."""
 
 
-def statuses(calls: list[Outcome]) -> Counter[str]:
+def statuses(calls: list[FillOutcome]) -> Counter[str]:
     return Counter(outcome.status for outcome in calls)
 
 
@@ -43,7 +43,7 @@ def filler(cache: Cache, store: StagedStore, now: FakeTime) -> Filler:
 
 
 def test_of_a_hundred_who_miss_at_once_one_fills_and_the_others_wait(
-    filler: Filler, flights: WatchedFlights[Outcome | None]
+    filler: Filler, flights: WatchedFlights[FillOutcome | None]
 ) -> None:
     fill = Fill(during=lambda: flights.await_joined(CROWD))
     with Threads() as threads:
@@ -76,7 +76,7 @@ def test_a_result_that_cannot_be_encoded_gives_the_lease_back(filler: Filler, st
 
 
 def test_of_those_who_wait_for_a_hung_fill_one_takes_over_at_its_deadline(
-    filler: Filler, flights: WatchedFlights[Outcome | None], now: FakeTime
+    filler: Filler, flights: WatchedFlights[FillOutcome | None], now: FakeTime
 ) -> None:
     fill = Hung()
     with Threads() as threads:
@@ -97,7 +97,7 @@ def test_of_those_who_wait_for_a_hung_fill_one_takes_over_at_its_deadline(
 
 
 def test_a_late_leader_leaves_the_flight_of_his_successor_alone(
-    filler: Filler, flights: WatchedFlights[Outcome | None], now: FakeTime
+    filler: Filler, flights: WatchedFlights[FillOutcome | None], now: FakeTime
 ) -> None:
     first, second = Hung(), Hung()
     with Threads() as threads:
@@ -117,7 +117,7 @@ def test_a_late_leader_leaves_the_flight_of_his_successor_alone(
 
 
 def test_a_late_error_reaches_nobody_but_its_leader(
-    filler: Filler, flights: WatchedFlights[Outcome | None], now: FakeTime
+    filler: Filler, flights: WatchedFlights[FillOutcome | None], now: FakeTime
 ) -> None:
     fill = Hung()
     fill.error = LookupError("late")
@@ -148,7 +148,7 @@ def test_what_another_stored_meanwhile_is_taken_and_the_lease_given_back(
 def test_a_result_that_is_stale_already_is_returned_and_not_kept(
     cache: Cache, filler: Filler, store: StagedStore, now: FakeTime
 ) -> None:
-    def fill() -> Made:
+    def fill() -> FillResult:
         return make_made(KEY, made_at=now() - 1800)
 
     outcome = take(filler, fill)

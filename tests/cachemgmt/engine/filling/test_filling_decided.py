@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from cachemgmt.engine.filling.filling import Filler
-from cachemgmt.engine.filling.results import Outcome
+from cachemgmt.engine.filling.results import FillOutcome
 from cachemgmt.engine.reuse.knowledge import CLOCK_NAME, Rule
 from tests.cachemgmt.engine.fakes import (
     WITHIN_S,
@@ -21,7 +21,7 @@ from tests.cachemgmt.engine.fakes import (
 )
 
 
-def statuses(outcomes: list[Outcome]) -> Counter[str]:
+def statuses(outcomes: list[FillOutcome]) -> Counter[str]:
     return Counter(outcome.status for outcome in outcomes)
 
 
@@ -29,7 +29,7 @@ def statuses(outcomes: list[Outcome]) -> Counter[str]:
 
 
 def test_of_those_who_came_after_a_flush_one_fills_again_and_the_others_wait(
-    filler: Filler, store: StagedStore, source: FakeSource, flights: WatchedFlights[Outcome | None]
+    filler: Filler, store: StagedStore, source: FakeSource, flights: WatchedFlights[FillOutcome | None]
 ) -> None:
     fill = Hung()
     with Threads() as threads:
@@ -48,7 +48,7 @@ def test_of_those_who_came_after_a_flush_one_fills_again_and_the_others_wait(
 
 
 def test_those_who_came_before_a_flush_are_told_of_it_like_the_leader_and_make_nothing_in_vain(
-    filler: Filler, store: StagedStore, source: FakeSource, flights: WatchedFlights[Outcome | None]
+    filler: Filler, store: StagedStore, source: FakeSource, flights: WatchedFlights[FillOutcome | None]
 ) -> None:
     """Whatever they made would carry the clock of before the flush, and be dead on arrival, too."""
 
@@ -79,7 +79,7 @@ def test_a_level_switched_off_meanwhile_has_nobody_wait_twice(
     filler: Filler,
     store: StagedStore,
     source: FakeSource,
-    flights: WatchedFlights[Outcome | None],
+    flights: WatchedFlights[FillOutcome | None],
     switch: Callable[[FakeSource, StagedStore], None],
 ) -> None:
     """Else they would fill one after the other, each waiting for all before him."""
@@ -118,7 +118,7 @@ def test_who_cannot_know_takes_only_what_was_begun_since_he_came(
     filler: Filler,
     store: StagedStore,
     source: FakeSource,
-    flights: WatchedFlights[Outcome | None],
+    flights: WatchedFlights[FillOutcome | None],
     happens: Callable[[FakeSource, StagedStore], None],
 ) -> None:
     """What was begun before may have been flushed before he came."""
@@ -137,7 +137,7 @@ def test_who_cannot_know_takes_only_what_was_begun_since_he_came(
 
 
 def test_who_learns_from_the_store_that_nothing_fell_shares(
-    filler: Filler, store: StagedStore, source: FakeSource, flights: WatchedFlights[Outcome | None]
+    filler: Filler, store: StagedStore, source: FakeSource, flights: WatchedFlights[FillOutcome | None]
 ) -> None:
     source.is_confirmed = False
     store.raise_number(CLOCK_NAME, 5)

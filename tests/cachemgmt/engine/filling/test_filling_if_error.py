@@ -10,7 +10,7 @@ from cachemgmt.engine.filling.bulkhead import Bulkhead
 from cachemgmt.engine.filling.cache import Cache
 from cachemgmt.engine.filling.filling import Filler
 from cachemgmt.engine.filling.lease import NOTE_S
-from cachemgmt.engine.filling.results import Outcome, Visit
+from cachemgmt.engine.filling.results import CacheRequest, FillOutcome
 from cachemgmt.engine.reuse.knowledge import CLOCK_NAME, STALE_IF_ERROR_S, Rule
 from tests.cachemgmt.engine.fakes import (
     KEY,
@@ -156,7 +156,7 @@ def test_the_callers_reason_bars_it(filler: Filler) -> None:
 @pytest.mark.usefixtures("stale")
 def test_who_makes_it_anew_gets_the_error(filler: Filler) -> None:
     with pytest.raises(ProviderOut):
-        filler.get_or_fill([KEY], Fill(error=OUT), Visit(is_refresh=True))
+        filler.get_or_fill([KEY], Fill(error=OUT), CacheRequest(is_refresh=True))
 
 
 @pytest.mark.usefixtures("stale")
@@ -198,7 +198,7 @@ def test_of_several_the_youngest_is_given(
 def test_it_is_given_where_no_more_may_wait(filler: Filler) -> None:
     bulkhead = Bulkhead(slots=2, most_admitted=1, warming_slots=1, queue_s=0)
     bulkhead.place().take()
-    given = filler.get_or_fill([KEY], never, Visit(place=bulkhead.place()))
+    given = filler.get_or_fill([KEY], never, CacheRequest(place=bulkhead.place()))
     assert (given.status, given.reason, given.value) == ("stale", "overloaded", "stale")
 
 
@@ -206,7 +206,7 @@ def test_without_anything_stored_who_may_not_wait_is_told(filler: Filler) -> Non
     bulkhead = Bulkhead(slots=2, most_admitted=1, warming_slots=1, queue_s=0)
     bulkhead.place().take()
     with pytest.raises(Overloaded):
-        filler.get_or_fill([KEY], never, Visit(place=bulkhead.place()))
+        filler.get_or_fill([KEY], never, CacheRequest(place=bulkhead.place()))
 
 
 @pytest.mark.usefixtures("stale")
@@ -234,7 +234,7 @@ def test_a_failure_in_another_process_counts(one: Process, other: Process) -> No
 
 
 @pytest.mark.usefixtures("stale")
-def test_all_who_waited_are_given_it(filler: Filler, flights: WatchedFlights[Outcome | None]) -> None:
+def test_all_who_waited_are_given_it(filler: Filler, flights: WatchedFlights[FillOutcome | None]) -> None:
     fill = Fill(error=OUT, during=lambda: flights.await_joined(10))
     with Threads() as threads:
         calls = threads.start_together(10, lambda: take(filler, fill))

@@ -7,7 +7,7 @@ import pytest
 from cachemgmt.engine.filling.cache import Cache
 from cachemgmt.engine.filling.filling import Filler
 from cachemgmt.engine.filling.refreshing import MOST_REFRESHES, Refreshes
-from cachemgmt.engine.filling.results import Visit
+from cachemgmt.engine.filling.results import CacheRequest
 from cachemgmt.engine.reuse.knowledge import Rule
 from tests.cachemgmt.engine.fakes import (
     KEY,
@@ -160,7 +160,7 @@ def test_a_fresh_one_under_another_key_is_preferred(cache: Cache, filler: Filler
 
 
 def test_who_makes_it_anew_takes_nothing_stale_himself(filler: Filler, stale: Fill) -> None:
-    refresh = Visit(is_refresh=True)
+    refresh = CacheRequest(is_refresh=True)
     made = filler.get_or_fill([KEY], stale, refresh)
     assert (made.status, made.reason, made.value) == ("miss", "expired", "made 2")
 
@@ -168,7 +168,7 @@ def test_who_makes_it_anew_takes_nothing_stale_himself(filler: Filler, stale: Fi
 def test_who_makes_it_anew_gets_the_error_and_not_the_stale_one(filler: Filler, stale: Fill) -> None:
     stale.error = ProviderOut()
     with pytest.raises(ProviderOut):
-        filler.get_or_fill([KEY], stale, Visit(is_refresh=True))
+        filler.get_or_fill([KEY], stale, CacheRequest(is_refresh=True))
 
 
 def test_a_stale_one_is_not_shared_with_who_waits_for_a_new_one(

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from cachemgmt.engine.entry import Entry
 from cachemgmt.engine.errors import NotFilled, NotStored
-from cachemgmt.engine.filling.results import Made, Outcome, Visit
+from cachemgmt.engine.filling.results import CacheRequest, FillOutcome, FillResult
 from cachemgmt.engine.keys import Key
 from cachemgmt.engine.reuse.knowledge import Knowledge
 from tests.cachemgmt.engine.model.database import SharedDatabase
@@ -73,7 +73,7 @@ class Customers:
 
     def ask(self, process: Process, asked: Asked) -> str:
         """Put the question to the process; return what came of it, in a word."""
-        visit, began_at = Visit(asked.directives), self._schedule.now
+        visit, began_at = CacheRequest(asked.directives), self._schedule.now
         keys = keys_for("response", asked)
         places = self._reference.in_reach(process, asked, keys)
         with process.calling() as call:
@@ -97,11 +97,11 @@ class Customers:
             return "stale-if-error"
 
     def _refresh(self, process: Process, asked: Asked) -> None:
-        visit = Visit(is_refresh=True)
+        visit = CacheRequest(is_refresh=True)
         visit.clock = process.cache.reread_clock(visit)[0].clock
         self._make(process, replace(asked, directives=visit.directives), visit, self._schedule.now)
 
-    def _make(self, process: Process, asked: Asked, visit: Visit, began_at: float) -> str:
+    def _make(self, process: Process, asked: Asked, visit: CacheRequest, began_at: float) -> str:
         for attempt in range(1, MAX_ATTEMPTS + 1):
             clock = self._database.highest
             known = process.cache.known()
@@ -121,7 +121,9 @@ class Customers:
 
     # reply ----------------------------------------------------------------------------------------------
 
-    def _reply(self, process: Process, asked: Asked, passages: str, visit: Visit, began_at: float) -> Outcome:
+    def _reply(
+        self, process: Process, asked: Asked, passages: str, visit: CacheRequest, began_at: float
+    ) -> FillOutcome:
         keys = keys_for("reply", asked, passages)
         places = self._reference.in_reach(process, asked, keys)
         with process.calling() as call:
@@ -140,7 +142,9 @@ class Customers:
             self._reference.judge_loss(process, call, asked, keys, places, began_at, outcome.reason)
         return outcome
 
-    def _fill(self, process: Process, asked: Asked, passages: str, keys: list[Key], asked_at: float) -> Made:
+    def _fill(
+        self, process: Process, asked: Asked, passages: str, keys: list[Key], asked_at: float
+    ) -> FillResult:
         schedule, rng = self._schedule, self._schedule.rng
         directives = asked.directives
         # Whose max-age the others' result does not meet fills for himself, too.
@@ -161,7 +165,7 @@ class Customers:
             self._reference.end(filling, fact)
         key = keys[-1] if asked.is_own and asked.customer else keys[0]
         is_nobodys = asked.is_own and not asked.customer
-        return Made(
+        return FillResult(
             value={"fact": fact.number},
             cost_usd=Decimal("0.06"),
             question=asked.question,
@@ -189,7 +193,13 @@ class Customers:
     # response -------------------------------------------------------------------------------------------
 
     def _keep(
-        self, process: Process, asked: Asked, visit: Visit, reply: Outcome, clock: int, revision: str
+        self,
+        process: Process,
+        asked: Asked,
+        visit: CacheRequest,
+        reply: FillOutcome,
+        clock: int,
+        revision: str,
     ) -> None:
         part = self._reference.facts[reply.entry.value["fact"]]
         key = keys_for("response", asked)[-1 if asked.is_own else 0]
@@ -204,7 +214,7 @@ class Customers:
             revision=revision,
             made_of=part,
         )
-        made = Made(
+        made = FillResult(
             value={"fact": fact.number, "revision": revision},
             cost_usd=reply.entry.cost_usd,
             question=asked.question,

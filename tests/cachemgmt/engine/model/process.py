@@ -11,7 +11,7 @@ from cachemgmt.engine.filling.filling import Filler
 from cachemgmt.engine.filling.lease import LEASE_S, RENEWALS, Heartbeat
 from cachemgmt.engine.filling.refreshing import Refreshes
 from cachemgmt.engine.reuse.knowledge import CLOCK_NAME
-from cachemgmt.engine.reuse.watched_knowledge import WATCH_EVERY_S, Snapshot
+from cachemgmt.engine.reuse.watched_knowledge import WATCH_EVERY_S, WatchedKnowledge
 from cachemgmt.engine.stores.base import Store
 from cachemgmt.engine.stores.breaker import Breaker
 from cachemgmt.engine.stores.failover import FailoverStore
@@ -78,7 +78,7 @@ class Process:
         self.store = FailoverStore(
             cast("Store", self.line), self.memory, self.breaker, monotonic=schedule.time
         )
-        self.snapshot = Snapshot(self.reader, monotonic=schedule.time)
+        self.snapshot = WatchedKnowledge(self.reader, monotonic=schedule.time)
         self.snapshot._asking = cast("Any", TurnLock(schedule))
         self.snapshot._answered = cast("Any", TurnCondition(schedule))
         self.cache = Cache(store=self.store, source=self.snapshot, now=schedule.time)

@@ -14,7 +14,7 @@ from typing import Any
 from cachemgmt.engine.entry import Entry, decode
 from cachemgmt.engine.errors import Undecodable
 from cachemgmt.engine.filling.lease import FAILED
-from cachemgmt.engine.filling.results import Outcome
+from cachemgmt.engine.filling.results import FillOutcome
 from cachemgmt.engine.keys import Key
 from cachemgmt.engine.reuse.freshness import Directives
 from cachemgmt.engine.reuse.knowledge import Flush, Rule
@@ -242,7 +242,7 @@ class Reference:
             if one.is_alive and one.is_watched
         )
 
-    def judge_made(self, process: Process, call: Call, asked: Asked, outcome: Outcome) -> None:
+    def judge_made(self, process: Process, call: Call, asked: Asked, outcome: FillOutcome) -> None:
         """Judge an answer that this request made: whether it is told what overtook it, and whether it is
         kept where nothing stands against it."""
         self.seen[f"reply {outcome.status}"] += 1
@@ -263,7 +263,7 @@ class Reference:
         if overtaken:
             self._judge_late(overtaken, outcome)
 
-    def _judge_late(self, late: Filling, outcome: Outcome) -> None:
+    def _judge_late(self, late: Filling, outcome: FillOutcome) -> None:
         """Judge that a filler that lost its lease has stored nothing while another is at it, or over what
         another made that is fresh."""
         other = late.taken_over_by
@@ -295,7 +295,7 @@ class Reference:
         process: Process,
         call: Call,
         asked: Asked,
-        outcome: Outcome,
+        outcome: FillOutcome,
         fact: Fact,
         *,
         is_database_well: bool,

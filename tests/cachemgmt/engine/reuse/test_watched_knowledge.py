@@ -5,7 +5,7 @@ import logging
 import pytest
 
 from cachemgmt.engine.errors import SourceUnavailable
-from cachemgmt.engine.reuse.watched_knowledge import CONFIRMED_S, RETRY_AFTER_S, Snapshot
+from cachemgmt.engine.reuse.watched_knowledge import CONFIRMED_S, RETRY_AFTER_S, WatchedKnowledge
 from tests.cachemgmt.engine.database import FakeDatabase
 from tests.cachemgmt.engine.fakes import FakeTime, Threads
 
@@ -16,26 +16,28 @@ def database() -> FakeDatabase:
 
 
 @pytest.fixture
-def snapshot(database: FakeDatabase, now: FakeTime) -> Snapshot:
-    return Snapshot(database, monotonic=now)
+def snapshot(database: FakeDatabase, now: FakeTime) -> WatchedKnowledge:
+    return WatchedKnowledge(database, monotonic=now)
 
 
 # In commands: whoever needs to know asks ----------------------------------------------------------------
 
 
 def test_nothing_is_asked_before_somebody_needs_to_know(database: FakeDatabase, now: FakeTime) -> None:
-    Snapshot(database, monotonic=now)
+    WatchedKnowledge(database, monotonic=now)
     assert database.asked == 0
 
 
-def test_many_who_ask_first_have_it_loaded_once(snapshot: Snapshot, database: FakeDatabase) -> None:
+def test_many_who_ask_first_have_it_loaded_once(snapshot: WatchedKnowledge, database: FakeDatabase) -> None:
     with Threads() as threads:
         calls = threads.start_together(50, snapshot.known)
     assert {call.result().clock for call in calls} == {5}
     assert (database.asked, database.loaded) == (1, 1)
 
 
-def test_many_who_hear_of_news_have_it_loaded_once(snapshot: Snapshot, database: FakeDatabase) -> None:
+def test_many_who_hear_of_news_have_it_loaded_once(
+    snapshot: WatchedKnowledge, database: FakeDatabase
+) -> None:
     snapshot.known()
     database.number = 6
     with Threads() as threads:
@@ -46,7 +48,7 @@ def test_many_who_hear_of_news_have_it_loaded_once(snapshot: Snapshot, database:
 
 @pytest.mark.parametrize("at_least", [None, 0, 4, 5])
 def test_what_is_known_costs_no_question(
-    snapshot: Snapshot, database: FakeDatabase, now: FakeTime, at_least: int | None
+    snapshot: WatchedKnowledge, database: FakeDatabase, now: FakeTime, at_least: int | None
 ) -> None:
     snapshot.known()
     now.advance(1000)
@@ -55,7 +57,7 @@ def test_what_is_known_costs_no_question(
 
 
 def test_everything_is_loaded_only_where_the_clock_has_changed(
-    snapshot: Snapshot, database: FakeDatabase
+    snapshot: WatchedKnowledge, database: FakeDatabase
 ) -> None:
     for number, loaded in ((5, 1), (5, 1), (6, 2), (6, 2)):
         database.number = number
@@ -63,14 +65,16 @@ def test_everything_is_loaded_only_where_the_clock_has_changed(
         assert database.loaded == loaded
 
 
-def test_a_clock_that_went_back_is_believed(snapshot: Snapshot, database: FakeDatabase) -> None:
+def test_a_clock_that_went_back_is_believed(snapshot: WatchedKnowledge, database: FakeDatabase) -> None:
     snapshot.known()
     database.number = 2
     assert snapshot.catch_up() == 2
     assert snapshot.known().clock == 2
 
 
-def test_another_history_with_the_same_number_is_loaded(snapshot: Snapshot, database: FakeDatabase) -> None:
+def test_another_history_with_the_same_number_is_loaded(
+    snapshot: WatchedKnowledge, database: FakeDatabase
+) -> None:
     """Restored, and raised again meanwhile."""
     snapshot.known()
     database.mark = "other"
@@ -83,14 +87,14 @@ def test_another_history_with_the_same_number_is_loaded(snapshot: Snapshot, data
 
 @pytest.mark.parametrize("told", [0, 4, 5])
 def test_what_the_database_has_reached_is_its_own_history(
-    snapshot: Snapshot, database: FakeDatabase, told: int
+    snapshot: WatchedKnowledge, database: FakeDatabase, told: int
 ) -> None:
     assert snapshot.catch_up(told=told) == 5
     assert database.outran == []
 
 
 def test_a_clock_below_what_the_store_told_is_raised_above_it(
-    snapshot: Snapshot, database: FakeDatabase
+    snapshot: WatchedKnowledge, database: FakeDatabase
 ) -> None:
     assert snapshot.catch_up(told=8) == 9
     assert database.outran == [8]
@@ -99,7 +103,9 @@ def test_a_clock_below_what_the_store_told_is_raised_above_it(
     assert database.outran == [8]
 
 
-def test_a_clock_below_what_was_known_is_raised_above_it(snapshot: Snapshot, database: FakeDatabase) -> None:
+def test_a_clock_below_what_was_known_is_raised_above_it(
+    snapshot: WatchedKnowledge, database: FakeDatabase
+) -> None:
     """The store may be out, or have lost its number; this process's memory has not lost its entries."""
     snapshot.catch_up(told=0)
     database.number = 2
@@ -108,7 +114,7 @@ def test_a_clock_below_what_was_known_is_raised_above_it(snapshot: Snapshot, dat
 
 
 def test_what_could_not_be_raised_is_raised_as_soon_as_it_can_be(
-    snapshot: Snapshot, database: FakeDatabase
+    snapshot: WatchedKnowledge, database: FakeDatabase
 ) -> None:
     snapshot.catch_up(told=0)
     database.number = 2
@@ -121,7 +127,7 @@ def test_what_could_not_be_raised_is_raised_as_soon_as_it_can_be(
 
 
 def test_what_the_store_says_needs_no_question(
-    snapshot: Snapshot, database: FakeDatabase, now: FakeTime
+    snapshot: WatchedKnowledge, database: FakeDatabase, now: FakeTime
 ) -> None:
     snapshot.known()
     database.is_out = True
@@ -132,7 +138,7 @@ def test_what_the_store_says_needs_no_question(
 
 @pytest.mark.parametrize("told", [None, 0, 4])
 def test_without_the_stores_word_the_database_is_asked_once_a_second(
-    snapshot: Snapshot, database: FakeDatabase, now: FakeTime, told: int | None
+    snapshot: WatchedKnowledge, database: FakeDatabase, now: FakeTime, told: int | None
 ) -> None:
     snapshot.known()
     for _ in range(5):
@@ -147,7 +153,7 @@ def test_without_the_stores_word_the_database_is_asked_once_a_second(
 
 
 def test_the_question_that_confirms_also_loads_what_is_new(
-    snapshot: Snapshot, database: FakeDatabase, now: FakeTime
+    snapshot: WatchedKnowledge, database: FakeDatabase, now: FakeTime
 ) -> None:
     snapshot.known()
     database.number = 6
@@ -157,7 +163,7 @@ def test_the_question_that_confirms_also_loads_what_is_new(
 
 
 def test_the_databases_word_counts_from_the_question(
-    snapshot: Snapshot, database: FakeDatabase, now: FakeTime
+    snapshot: WatchedKnowledge, database: FakeDatabase, now: FakeTime
 ) -> None:
     """What was decided while the answer was on its way is not in it."""
     database.during = lambda: now.advance(CONFIRMED_S + 0.1)
@@ -167,7 +173,7 @@ def test_the_databases_word_counts_from_the_question(
 
 
 def test_a_clock_that_cannot_be_loaded_makes_what_is_known_doubtful(
-    snapshot: Snapshot, database: FakeDatabase
+    snapshot: WatchedKnowledge, database: FakeDatabase
 ) -> None:
     snapshot.known()
     database.is_out = True
@@ -177,7 +183,7 @@ def test_a_clock_that_cannot_be_loaded_makes_what_is_known_doubtful(
 
 @pytest.mark.parametrize("told", [5, None])
 def test_what_was_heard_of_counts_though_the_store_has_forgotten_it(
-    snapshot: Snapshot, database: FakeDatabase, now: FakeTime, told: int | None
+    snapshot: WatchedKnowledge, database: FakeDatabase, now: FakeTime, told: int | None
 ) -> None:
     """A store restored from an old file says again what it said before the news."""
     snapshot.known()
@@ -191,7 +197,7 @@ def test_what_was_heard_of_counts_though_the_store_has_forgotten_it(
 
 
 def test_a_store_of_another_history_is_asked_about_once_and_then_not_believed(
-    snapshot: Snapshot, database: FakeDatabase, now: FakeTime
+    snapshot: WatchedKnowledge, database: FakeDatabase, now: FakeTime
 ) -> None:
     """It is ahead of the database, which was restored: then the database's word alone counts."""
     snapshot.known()
@@ -209,7 +215,7 @@ def test_a_store_of_another_history_is_asked_about_once_and_then_not_believed(
 
 
 def test_before_anything_could_be_loaded_nothing_is_complete(
-    snapshot: Snapshot, database: FakeDatabase
+    snapshot: WatchedKnowledge, database: FakeDatabase
 ) -> None:
     database.is_out = True
     known = snapshot.known()
@@ -219,7 +225,7 @@ def test_before_anything_could_be_loaded_nothing_is_complete(
 
 
 def test_what_is_known_stays_and_is_doubtful_after_a_second(
-    snapshot: Snapshot, database: FakeDatabase, now: FakeTime
+    snapshot: WatchedKnowledge, database: FakeDatabase, now: FakeTime
 ) -> None:
     snapshot.known()
     database.is_out = True
@@ -231,7 +237,7 @@ def test_what_is_known_stays_and_is_doubtful_after_a_second(
 
 
 def test_a_database_that_failed_is_left_alone_for_a_second(
-    snapshot: Snapshot, database: FakeDatabase, now: FakeTime
+    snapshot: WatchedKnowledge, database: FakeDatabase, now: FakeTime
 ) -> None:
     snapshot.known()
     database.is_out = True
@@ -246,7 +252,7 @@ def test_a_database_that_failed_is_left_alone_for_a_second(
 
 
 def test_a_database_that_is_back_is_believed_at_once_after_that_second(
-    snapshot: Snapshot, database: FakeDatabase, now: FakeTime
+    snapshot: WatchedKnowledge, database: FakeDatabase, now: FakeTime
 ) -> None:
     snapshot.known()
     database.is_out = True
@@ -258,7 +264,7 @@ def test_a_database_that_is_back_is_believed_at_once_after_that_second(
 
 
 def test_who_waited_for_a_question_that_failed_does_not_ask_again(
-    snapshot: Snapshot, database: FakeDatabase
+    snapshot: WatchedKnowledge, database: FakeDatabase
 ) -> None:
     database.is_out = True
     with Threads() as threads:
@@ -268,7 +274,7 @@ def test_who_waited_for_a_question_that_failed_does_not_ask_again(
 
 
 def test_each_change_is_told_once(
-    snapshot: Snapshot, database: FakeDatabase, caplog: pytest.LogCaptureFixture
+    snapshot: WatchedKnowledge, database: FakeDatabase, caplog: pytest.LogCaptureFixture
 ) -> None:
     for is_out in (False, True, True, True, False, False):
         database.is_out = is_out
@@ -284,7 +290,7 @@ def test_each_change_is_told_once(
     ]
 
 
-def test_what_is_forgotten_is_loaded_anew(snapshot: Snapshot, database: FakeDatabase) -> None:
+def test_what_is_forgotten_is_loaded_anew(snapshot: WatchedKnowledge, database: FakeDatabase) -> None:
     snapshot.known(at_least=90)
     snapshot.watch()
     snapshot.forget()

@@ -8,7 +8,7 @@ from time import monotonic
 import pytest
 
 from cachemgmt.engine.errors import SourceUnavailable
-from cachemgmt.engine.reuse.watched_knowledge import CONFIRMED_S, NEWS_S, Snapshot
+from cachemgmt.engine.reuse.watched_knowledge import CONFIRMED_S, NEWS_S, WatchedKnowledge
 from tests.cachemgmt.engine.database import FakeDatabase
 from tests.cachemgmt.engine.fakes import WITHIN_S, FakeTime, Threads
 
@@ -19,12 +19,12 @@ def database() -> FakeDatabase:
 
 
 @pytest.fixture
-def snapshot(database: FakeDatabase, now: FakeTime) -> Snapshot:
-    return Snapshot(database, monotonic=now)
+def snapshot(database: FakeDatabase, now: FakeTime) -> WatchedKnowledge:
+    return WatchedKnowledge(database, monotonic=now)
 
 
 @contextmanager
-def watching(snapshot: Snapshot) -> Iterator[None]:
+def watching(snapshot: WatchedKnowledge) -> Iterator[None]:
     """Have a thread watch as the server's does, but for news alone."""
     is_over = False
 
@@ -48,7 +48,7 @@ def watching(snapshot: Snapshot) -> Iterator[None]:
 
 
 def test_watched_it_asks_the_database_nothing_itself(
-    snapshot: Snapshot, database: FakeDatabase, now: FakeTime
+    snapshot: WatchedKnowledge, database: FakeDatabase, now: FakeTime
 ) -> None:
     snapshot.catch_up()
     snapshot.watch()
@@ -61,7 +61,7 @@ def test_watched_it_asks_the_database_nothing_itself(
     assert snapshot.news.is_set()
 
 
-def test_watched_what_is_known_waits_for_nobody(snapshot: Snapshot, now: FakeTime) -> None:
+def test_watched_what_is_known_waits_for_nobody(snapshot: WatchedKnowledge, now: FakeTime) -> None:
     snapshot.catch_up()
     snapshot.watch()
     with snapshot._asking:  # the watcher hangs in the database
@@ -71,7 +71,7 @@ def test_watched_what_is_known_waits_for_nobody(snapshot: Snapshot, now: FakeTim
 
 
 def test_watched_who_hears_of_news_is_woken_as_soon_as_it_is_loaded(
-    snapshot: Snapshot, database: FakeDatabase, monkeypatch: pytest.MonkeyPatch
+    snapshot: WatchedKnowledge, database: FakeDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("cachemgmt.engine.reuse.watched_knowledge.NEWS_S", WITHIN_S)
     snapshot.catch_up()
@@ -86,7 +86,7 @@ def test_watched_who_hears_of_news_is_woken_as_soon_as_it_is_loaded(
 
 
 def test_watched_who_comes_first_is_woken_too(
-    snapshot: Snapshot, database: FakeDatabase, monkeypatch: pytest.MonkeyPatch
+    snapshot: WatchedKnowledge, database: FakeDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("cachemgmt.engine.reuse.watched_knowledge.NEWS_S", WITHIN_S)
     with watching(snapshot):
@@ -95,7 +95,7 @@ def test_watched_who_comes_first_is_woken_too(
 
 
 def test_watched_a_store_ahead_of_the_database_is_asked_about_once(
-    snapshot: Snapshot, database: FakeDatabase, monkeypatch: pytest.MonkeyPatch
+    snapshot: WatchedKnowledge, database: FakeDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("cachemgmt.engine.reuse.watched_knowledge.NEWS_S", WITHIN_S)
     snapshot.catch_up()
@@ -107,7 +107,7 @@ def test_watched_a_store_ahead_of_the_database_is_asked_about_once(
 
 
 def test_watched_nobody_waits_longer_than_he_may_on_a_database_that_hangs(
-    snapshot: Snapshot, database: FakeDatabase
+    snapshot: WatchedKnowledge, database: FakeDatabase
 ) -> None:
     snapshot.catch_up()
     has_begun, may_end = Event(), Event()
@@ -128,7 +128,7 @@ def test_watched_nobody_waits_longer_than_he_may_on_a_database_that_hangs(
 
 
 def test_watched_nobody_waits_for_a_database_that_has_been_silent_for_a_second(
-    snapshot: Snapshot, now: FakeTime, monkeypatch: pytest.MonkeyPatch
+    snapshot: WatchedKnowledge, now: FakeTime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else each look-up of a request would wait again."""
     monkeypatch.setattr("cachemgmt.engine.reuse.watched_knowledge.NEWS_S", 2 * WITHIN_S)

@@ -14,10 +14,10 @@ from redis import Redis
 from cachemgmt.engine.errors import SourceUnavailable
 from cachemgmt.engine.filling.cache import Cache, as_clock
 from cachemgmt.engine.filling.filling import Filler
-from cachemgmt.engine.filling.results import Made, Outcome, Visit
+from cachemgmt.engine.filling.results import CacheRequest, FillOutcome, FillResult
 from cachemgmt.engine.keys import Key
 from cachemgmt.engine.reuse.knowledge import CLOCK_NAME, Flush, Flushes, Knowledge
-from cachemgmt.engine.reuse.watched_knowledge import Snapshot
+from cachemgmt.engine.reuse.watched_knowledge import WatchedKnowledge
 from cachemgmt.engine.stores.breaker import Breaker
 from cachemgmt.engine.stores.failover import FailoverStore
 from cachemgmt.engine.stores.memory import MemoryStore
@@ -86,7 +86,7 @@ class Process:
 
         self.fills: Counter[str] = Counter()
         self.snapshot_time = FakeTime()
-        self.snapshot = Snapshot(decisions, monotonic=self.snapshot_time)
+        self.snapshot = WatchedKnowledge(decisions, monotonic=self.snapshot_time)
         self.breaker = Breaker(now=breaker_time)
         redis = RedisStore(self._redis)
         self.store = FailoverStore(redis, MemoryStore(), self.breaker, monotonic=store_time)
@@ -103,12 +103,12 @@ class Process:
         told = as_clock(self.store.get(CLOCK_NAME))
         self.store.raise_number(CLOCK_NAME, self.snapshot.catch_up(told=told or 0))
 
-    def ask(self, message: str) -> Outcome:
+    def ask(self, message: str) -> FillOutcome:
         """Answer as a request does. The fill takes no time."""
         key = make_key(message)
-        return self.filler.get_or_fill([key], lambda: self._fill(message, key), Visit())
+        return self.filler.get_or_fill([key], lambda: self._fill(message, key), CacheRequest())
 
-    def _fill(self, message: str, key: Key) -> Made:
+    def _fill(self, message: str, key: Key) -> FillResult:
         self.fills[message] += 1
         return make_made(key, f"made for {message}")
 
@@ -122,7 +122,7 @@ class Process:
 
     def has(self, message: str) -> bool:
         """Whether a look-up finds something for the message."""
-        return bool(self.cache.lookup([make_key(message)], Visit()))
+        return bool(self.cache.lookup([make_key(message)], CacheRequest()))
 
 
 def summed_up(results: Sequence[tuple[str, float]]) -> tuple[set[str], float]:
