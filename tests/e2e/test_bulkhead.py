@@ -24,6 +24,7 @@ AT_ONCE_S = 1.0
 """A hit takes milliseconds; so long, where processors are shared with others."""
 
 HOT = "What's your refund policy?"
+OTHER = "Do you ship to Norway?"
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +67,7 @@ def test_conversations_that_differ_and_ask_the_same_are_all_answered_by_one_gene
 
 
 def test_bodies_that_never_end_hold_up_no_hits(product: Product) -> None:
-    hot = ask(product, HOT)
+    hot = ask(product, OTHER)
     head = (
         b"POST /api/chat HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
         b'Content-Length: 100\r\n\r\n{"message": '
@@ -77,7 +78,7 @@ def test_bodies_that_never_end_hold_up_no_hits(product: Product) -> None:
             client.sendall(head)
         for _ in range(20):
             began = time.monotonic()
-            assert ask(product, HOT).text == hot.text
+            assert ask(product, OTHER).text == hot.text
             assert time.monotonic() - began < AT_ONCE_S
 
 

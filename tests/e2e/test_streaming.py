@@ -160,6 +160,7 @@ def test_a_client_that_hangs_up_frees_his_thread_and_the_fill_goes_on(
     question = "How much do you charge for delivery in England?"
     ask(product, "When does a gift card run out?")
     before = n_threads(product)
+    llm.reset()
     hold = Hold()
     llm.script("generate", hold)
     with streamed(product, question) as stream:
