@@ -112,9 +112,9 @@ def test_an_edit_of_what_only_carries_results_leaves_them() -> None:
 def test_a_new_import_is_found_wherever_it_stands() -> None:
     for statement in (
         "import chat.http.negotiation",
-        "from chat import negotiation",
+        "from chat.http import negotiation",
         "from chat.http.negotiation import JsonAlone",
-        "def f():\n    try:\n        from chat import negotiation\n    except OSError:\n        pass",
+        "def f():\n    try:\n        from chat.http import negotiation\n    except OSError:\n        pass",
     ):
         assert "chat.http.negotiation" in edited("chat.types", with_more(statement)).modules(classify)
     only_typed = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import chat.http.negotiation"
@@ -131,7 +131,7 @@ def test_data_files_are_part_of_the_code_that_names_them() -> None:
 def test_code_is_the_same_in_every_process() -> None:
     """Sets, for one, are in another order in each process."""
     program = (
-        "import django; django.setup(); from chat.source_code import SOURCE; from chat import pipeline; "
+        "import django; django.setup(); from chat.source_code import SOURCE; from chat.answering import pipeline; "
         "from chat.knowledge.embedders import HashedWordsEmbedder; "
         "print(SOURCE.digest(pipeline), HashedWordsEmbedder().id)"
     )
