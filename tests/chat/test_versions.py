@@ -131,7 +131,8 @@ def test_data_files_are_part_of_the_code_that_names_them() -> None:
 def test_code_is_the_same_in_every_process() -> None:
     """Sets, for one, are in another order in each process."""
     program = (
-        "import django; django.setup(); from chat.source_code import SOURCE; from chat.answering import pipeline; "
+        "import django; django.setup(); from chat.source_code import SOURCE; "
+        "from chat.answering import pipeline; "
         "from chat.knowledge.embedders import HashedWordsEmbedder; "
         "print(SOURCE.digest(pipeline), HashedWordsEmbedder().id)"
     )
